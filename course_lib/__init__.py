@@ -1,0 +1,17 @@
+"""The helper library of the course "Distillation, hands on".
+
+A file imports only from floors below its own, save where an arrow says so; tests/test_floor_plan.py keeps it true.
+
+ground   machine    what this computer has and how long a lesson takes on it (starts without torch)
+         data       data sets as tensors; splits; batches; downloads
+         models     teachers and students; count, save, load
+         losses     tensors in, one number out
+         measure    quality and cost, with intervals and a verdict
+         exercises  check, hint, progress
+         workspace  the learner's own copy of the lessons
+first    train      fit, fit_many (all seeds at once), predict   -> data, models
+         plots      the house style; one colour per role         -> measure
+second   live       show(fig, alt), sliders over plots           -> plots
+         checks/    one module per lesson                        -> exercises
+top      __main__   the command `course`; cli and lab are its two halves   -> anything
+"""

@@ -1,0 +1,1 @@
+"""The house style; one colour and one marker per role."""
