@@ -75,7 +75,7 @@ def check(exercise, answer):
     return answer if state == "passed" else exercise.reference
 
 
-def judge(exercise, answer):
+def judge(exercise, answer, seconds=SECONDS_PER_CHECK):
     """(state, sentence) for the answer; state is "to do", "not yet" or "passed"."""
     if answer is exercise.reference:
         return "to do", (
@@ -85,7 +85,7 @@ def judge(exercise, answer):
     if answer is None or answer is ...:
         return "to do", f"{exercise.title}. Write your answer in the cell above, run it, then run this cell again."
     try:
-        with _time_limit(SECONDS_PER_CHECK):
+        with _time_limit(seconds):
             exercise.examine(answer)
     except NotImplementedError:
         return "to do", f"{exercise.title}. Write your answer in the cell above, run it, then run this cell again."
@@ -93,7 +93,7 @@ def judge(exercise, answer):
         return "not yet", str(wrong)
     except _TookTooLong:
         return "not yet", (
-            f"your answer was still running after {SECONDS_PER_CHECK} s and was stopped. Does a loop in it never end?"
+            f"your answer was still running after {seconds} s and was stopped. Does a loop in it never end?"
         )
     except KeyboardInterrupt:
         raise
