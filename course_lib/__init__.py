@@ -9,7 +9,9 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          measure    quality and cost, with intervals and a verdict
          exercises  check, hint, progress
          workspace  the learner's own copy of the lessons
-first    train      fit, fit_many (all seeds at once), predict   -> data, models
+         progress   one line that says how far a long job is
+         many       students of one shape trained as one, through torch.func
+first    train      fit, fit_many (all seeds at once), predict   -> data, models, many, progress
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over plots           -> plots
          checks/    one module per lesson                        -> exercises
