@@ -2,8 +2,10 @@
 
 A file imports only from floors below its own, save where an arrow says so; tests/test_floor_plan.py keeps it true.
 
-ground   machine    what this computer has and how long a lesson takes on it (starts without torch)
-         data       data sets as tensors; splits; batches; downloads
+ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor
+         doctor     the report, and its rows about software, folders and the network (standard library alone)
+         data       data sets as tensors; splits                 -> download
+         download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
          models     teachers and students; count, save, load
          losses     tensors in, one number out
          measure    quality and cost, with intervals and a verdict

@@ -1,0 +1,258 @@
+"""What the doctor writes down: rows of findings, and the rows about software, folders and the network.
+
+Standard library alone: it has to work where torch is missing or broken. machine.doctor() puts the report together.
+"""
+
+import html
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+
+
+class Row(NamedTuple):
+    """One finding. state: "ok", "note" (works, but differs from what was tested) or "problem"; cure: a command."""
+
+    name: str
+    state: str
+    found: str
+    cure: str = ""
+
+
+class Report:
+    """What the doctor found: shown as a table in the notebook (last line of a cell) and in the terminal (print)."""
+
+    def __init__(self, rows):
+        self.rows = list(rows)
+        self.ok = not any(row.state == PROBLEM for row in self.rows)
+        problems = sum(row.state == PROBLEM for row in self.rows)
+        self.verdict = (
+            "This machine is ready." if self.ok else f"{problems} problem{'s' * (problems > 1)} to mend first."
+        )
+
+    @property
+    def text(self):
+        """An aligned table, 100 columns wide; a command stands on a line of its own, ready to be copied."""
+        wide = max(len(row.name) for row in self.rows) + 2
+        left = wide + len(PROBLEM) + 2
+        lines = []
+        for row in self.rows:
+            first, *rest = textwrap.wrap(row.found, 100 - left) or [""]
+            lines.append(f"{row.name:{wide}}{row.state:{left - wide}}{first}".rstrip())
+            lines += [" " * left + line for line in rest]
+            lines += [f"  mend it: {row.cure}"] if row.cure else []
+        return "\n".join([*lines, "", self.verdict])
+
+    __str__ = __repr__ = text.fget
+
+    def json(self):
+        """The same as a dictionary that json.dumps takes."""
+        return {"ok": self.ok, "verdict": self.verdict, "rows": [row._asdict() for row in self.rows]}
+
+    def _repr_html_(self):
+        body = "".join(
+            f'<tr><th scope="row" style="text-align:left">{html.escape(row.name)}</th><td>{row.state}</td>'
+            f'<td style="text-align:left">{html.escape(row.found)}'
+            + (f"<br>mend it: <code>{html.escape(row.cure)}</code>" if row.cure else "")
+            + "</td></tr>"
+            for row in self.rows
+        )
+        heads = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in ("what", "state", "found"))
+        caption = f"<caption>What the doctor found. {self.verdict}</caption>"
+        return f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def environment():
+    """ "conda", "venv" or "system": where this Python keeps its packages."""
+    if (Path(sys.prefix) / "conda-meta").is_dir():
+        return "conda"
+    return "venv" if sys.prefix != sys.base_prefix else "system"
+
+
+def pip(arguments):
+    """The pip command for this Python, on this system, as it is typed in the project's folder."""
+    python = Path(sys.executable)
+    name = str(python.relative_to(ROOT)) if python.is_relative_to(ROOT) else str(python)
+    if environment() == "conda":
+        name = "python"
+    if " " in name:
+        name = f'& "{name}"' if os.name == "nt" else f"'{name}'"
+    return f"{name} -m pip install {arguments}"
+
+
+def numbers(version):
+    """ "2.14.1+cpu" -> (2, 14, 1): enough to put releases in order."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0]))
+
+
+def installed(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def python_row(version=sys.version_info):
+    found = f"{version[0]}.{version[1]}.{version[2]} ({environment()}, {sys.platform})"
+    if tuple(version[:2]) >= (3, 11):
+        return Row("Python", OK, found)
+    how = {"win32": "winget install Python.Python.3.12", "darwin": "brew install python@3.12"}
+    cure = how.get(sys.platform, "sudo apt install python3.12 python3.12-venv  # or your system's own installer")
+    if environment() == "conda":
+        cure = "conda install python=3.12"
+    return Row("Python", PROBLEM, f"{found}; the course needs 3.11 or newer", cure)
+
+
+def package_row(root=ROOT):
+    """The packages that pyproject.toml asks for, against the versions in constraints.txt that were tested."""
+    asked = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    pins = root / "constraints.txt"
+    lines = pins.read_text(encoding="utf-8").splitlines() if pins.exists() else []
+    tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", "\n".join(lines).lower(), re.M))
+    missing, old, other = [], [], []
+    for requirement in asked:
+        name, least = re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", requirement).groups()
+        here = installed(name)
+        if here is None:
+            missing.append(name)
+        elif least and numbers(here) < numbers(least):
+            old.append(f"{name} {here} (needs {least} or newer)")
+        elif name in tested and numbers(here) != numbers(tested[name]):
+            other.append(f"{name} {here} (tested: {tested[name]})")
+    cure = "conda env update -f environment.yml" if environment() == "conda" else pip("-c constraints.txt -e .")
+    if missing or old:
+        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"too old: {', '.join(old)}"] * bool(old)
+        return Row("packages", PROBLEM, "; ".join(parts), cure)
+    if other:
+        return Row("packages", NOTE, f"differ from what was tested, which is often fine: {', '.join(other)}", cure)
+    words = "in the versions that were tested" if tested else "not compared: constraints.txt is not here"
+    return Row("packages", OK if tested else NOTE, f"all {len(asked)} there, {words}")
+
+
+def torch_row(probe):
+    """Are torch and torchvision there, and built for each other? probe: what machine.look_at_torch() gave."""
+    name, torch, vision = "torch, torchvision", version("torch"), version("torchvision")
+    if torch is None or vision is None:
+        gone = " and ".join(package for package, here in (("torch", torch), ("torchvision", vision)) if here is None)
+        return Row(name, PROBLEM, f"{gone}: not installed", pip("-c constraints.txt -e ."))
+    if "threads" not in probe:
+        found = f"torch {torch} is installed but cannot be imported: {probe['error']}"
+        return Row(name, PROBLEM, found, pip("--force-reinstall -c constraints.txt torch torchvision"))
+    return pair_row(torch, vision, probe.get("error"))
+
+
+def pair_row(torch, vision, error=None):
+    """The pair of versions ("2.14.1+cpu", "0.29.1+cu130"), and what importing torchvision said (None: it works)."""
+    words = []
+    if numbers(vision)[1] != numbers(torch)[1] + 15:  # torch 2.N and torchvision 0.(N + 15) are released together
+        words += [f"torchvision 0.{numbers(vision)[1]} belongs to torch 2.{numbers(vision)[1] - 15}"]
+    built, needs = torch.partition("+")[2], vision.partition("+")[2]
+    if built != needs and "cpu" in (built, needs):
+        words += [
+            f"torch is built for {'the CPU alone' if built == 'cpu' else 'CUDA'} and "
+            f"torchvision for {'the CPU alone' if needs == 'cpu' else 'CUDA'}"
+        ]
+    if not words and not error:
+        return Row("torch, torchvision", OK, f"{torch} and {vision}, built for each other")
+    index = f" --index-url https://download.pytorch.org/whl/{built}" if built else ""
+    cure = pip(f"--force-reinstall --no-deps torchvision~=0.{numbers(torch)[1] + 15}.0{index}")
+    found = f"torch {torch} and torchvision {vision} are not built for each other"
+    found += f": {'; '.join(words)}" if words else ""
+    found += f'. Importing torchvision says "{error}"' if error else ". They work together here all the same"
+    return Row("torch, torchvision", PROBLEM if error else NOTE, found, cure)
+
+
+def version(name):
+    """The version of an installed package with its build ("2.14.1+cpu"), read without importing it; None if missing."""
+    spec = importlib.util.find_spec(name)
+    written = Path(spec.origin).parent / "version.py" if spec and spec.origin else None
+    if written and written.exists():
+        return re.search(r"__version__ = ['\"](.+?)['\"]", written.read_text(encoding="utf-8"))[1]
+    return installed(name)
+
+
+def writable(folder):
+    """None if a file can be written into the folder, else the system's own words."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"x" * 4096)
+            file.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def own(folder):
+    """The command that makes a folder of ours writable for us."""
+    return (
+        f'icacls "{folder}" /grant "%USERNAME%":(OI)(CI)F' if os.name == "nt" else f'sudo chown -R "$USER" "{folder}"'
+    )
+
+
+def workspace_row(folder=None):
+    """Can the learner's work be saved?"""
+    folder = Path(folder or (ROOT / "workspace" if (ROOT / "workspace").is_dir() else ROOT))
+    trouble = writable(folder)
+    if trouble:
+        return Row("your work", PROBLEM, f"nothing can be saved in {folder}: {trouble}", own(folder))
+    return Row("your work", OK, f"can be saved in {folder}")
+
+
+SETS = {
+    "mnist": ("MNIST/raw", "decoded/mnist.pt"),
+    "fashion_mnist": ("FashionMNIST/raw", "decoded/fashion_mnist.pt"),
+    "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10", "cifar10.tar.xz", "decoded/cifar10.pt"),
+}
+
+
+def data_row(folder):
+    """The data folder: there, writable, and which data sets it holds. The digits come with scikit-learn."""
+    folder = Path(folder)
+    there = ["digits"] + [name for name, paths in SETS.items() if any((folder / path).exists() for path in paths)]
+    holds = f"{', '.join(there)} at hand"
+    if not folder.exists():
+        return Row("data folder", OK, f"{holds}; {folder} is made when something is downloaded")
+    trouble = writable(folder)
+    if trouble:
+        found = f"{holds}; nothing can be downloaded into {folder}: {trouble}"
+        return Row("data folder", NOTE, found, own(folder))
+    return Row("data folder", OK, f"{holds} in {folder}")
+
+
+def disk_row(folder=ROOT):
+    """Free disk: an archive of CIFAR-10 and its decoded copy take 0.36 GB."""
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= 1:
+        return Row("disk", OK, f"{free:.0f} GB free")
+    cure = "python -m pip cache purge" if environment() != "conda" else "conda clean --all"
+    words = "your work cannot be saved safely" if free < 0.1 else "enough for lessons 00-04, not for larger data sets"
+    return Row("disk", PROBLEM if free < 0.1 else NOTE, f"{free * 1000:.0f} MB free: {words}", cure)
+
+
+def port_row(wanted=8888):
+    """Can JupyterLab listen on this computer's own address, and at which port?"""
+    for port in (*range(wanted, wanted + 20), 0):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                listener.listen()
+                with socket.create_connection(listener.getsockname(), timeout=5):
+                    pass
+            except OSError as error:
+                trouble = error.strerror or str(error)
+                continue
+            free = listener.getsockname()[1]
+        taken = "" if free == wanted else f" ({wanted} is taken, by a Jupyter that already runs perhaps)"
+        return Row("port", OK, f"{free} is free on 127.0.0.1{taken}")
+    cure = "ip link set lo up" if sys.platform == "linux" else "allow Python in the firewall's settings"
+    return Row("port", PROBLEM, f"no port can be opened on 127.0.0.1, so JupyterLab cannot start: {trouble}", cure)
