@@ -1,11 +1,23 @@
-"""Teachers and students."""
+"""Teachers and students; count, save, load; train once, reuse everywhere."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from course_lib.download import data_folder
+
 
 def mlp(*widths, dropout=0.0, seed=0):
-    """A plain network of the given widths, mlp(64, 16, 10) say: pictures (B, ...) of 64 numbers in, logits (B, 10) out."""
+    """A plain network of the given widths, mlp(64, 16, 10) say: pictures (B, ...) of 64 numbers in, logits (B, 10) out.
+
+    The initial weights are a function of the seed; no other random number is touched.
+    """
+    if len(widths) < 2:
+        raise ValueError(f"mlp takes at least two widths, what goes in and what comes out: mlp(64, 10); got {widths}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = [nn.Flatten()]
@@ -35,3 +47,72 @@ class Ensemble(nn.Module):
 
     def forward(self, x):
         return torch.stack([model(x) for model in self.models]).mean(0)
+
+
+def state_hash(model):
+    """A fingerprint of everything a model is made of, buffers included: equal before and after, or it was trained."""
+    return _fingerprint(model.state_dict())
+
+
+def save(model, path):
+    """Write the weights (buffers included) to a file, whole or not at all: to a temporary name, then moved."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(model.state_dict(), file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path, model):
+    """Fill the model with the weights in a file, and return it in eval mode. Nothing in the file is executed."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no {path}; train the model and save(model, path) first") from None
+    except Exception as error:  # a damaged file fails in many ways: zip, pickle, end of file
+        raise ValueError(f"{path} is damaged or is no file of weights; delete it and save the model again") from error
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} holds the weights of another model than this one. {error}") from None
+    return model.eval()
+
+
+def reuse(name, model, train, *settings):
+    """Train once, reuse everywhere: the model with the weights kept under this name, else after train(model).
+
+    settings: everything that training depends on, tensors or plain values: reuse("teacher", mlp(64, 10), train, x, y, 30).
+    They, the model and its initial weights make a fingerprint; weights with another one are not served.
+    The file lies in the folder `models` of the data folder; where that cannot be written, the model is trained each time.
+    """
+    fingerprint = _fingerprint({"model": str(model), **model.state_dict(), **dict(enumerate(settings))})
+    path = data_folder() / "models" / f"{name}-{fingerprint[:16]}.pt"
+    if path.exists():
+        try:
+            return load(path, model)
+        except ValueError as error:
+            print(f"{error}. It is trained again now.")
+    train(model)
+    try:
+        save(model, path)
+    except OSError as error:
+        print(f"{name} is trained but could not be kept in {path.parent} ({error.strerror}).")
+    return model.eval()
+
+
+def _fingerprint(values):
+    """sha256 of a dict of tensors and plain values, their names, types and shapes included."""
+    digest = hashlib.sha256()
+    for name, value in values.items():
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            value = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        else:
+            value = repr(value).encode()
+        digest.update(f"{name} {len(value)}".encode() + value)
+    return digest.hexdigest()

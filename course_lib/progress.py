@@ -21,9 +21,9 @@ class Progress:
         self.start = self.clock()
         return self
 
-    def step(self):
-        """One of `total` parts is done."""
-        self.done += 1
+    def step(self, parts=1):
+        """So many more of `total` parts are done."""
+        self.done += parts
         seconds = self.clock() - self.start
         if seconds >= PATIENCE and (self.shown is None or seconds - self.shown >= 0.5):
             left = seconds / self.done * (self.total - self.done)
