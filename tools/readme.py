@@ -1,0 +1,79 @@
+"""Keep README.md true: its table of lessons and its picture come from the lessons themselves.
+
+python tools/readme.py             write the parts between the markers, and the picture
+python tools/readme.py --check     exit 1 and name what is stale
+
+The table: the header of each solutions/NN_name.py, and results/lesson_seconds.json (measured by tools/build_lessons.py).
+The picture: the first one in the stored output of the cell of PICTURE that shows it, with its own alt text.
+"""
+
+import base64
+import html
+import json
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ("02_dark_knowledge", "recall")  # a lesson, and a word of the alt text of one of its pictures
+HEAD = ["", "the question", "your minutes", "computes for", "what is measured and shown"]
+
+
+def table(root=ROOT):
+    """The table of the lessons that exist, in Markdown."""
+    recorded = root / "results" / "lesson_seconds.json"
+    seconds = json.loads(recorded.read_text(encoding="utf-8"))["lessons"] if recorded.exists() else {}
+    rows = [HEAD, ["---"] * len(HEAD)]
+    for source in sorted((root / "solutions").glob("[0-9][0-9]_*.py")):
+        name, about = source.stem, jupytext.read(source).metadata["course"]
+        measured = f"{seconds[name]:.0f} s" if name in seconds else "not measured yet"
+        links = f"[{name[:2]}](lessons/{name}.ipynb), [solved](solutions/{name}.ipynb)"
+        rows.append([links, about["question"], str(about["minutes"]), measured, about["shows"]])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def picture(root=ROOT):
+    """(png bytes, alt text) of the README's picture; None while its lesson has none."""
+    name, word = PICTURE
+    path = root / "solutions" / f"{name}.ipynb"
+    for cell in nbformat.read(path, 4).cells if path.exists() else []:
+        for output in cell.get("outputs", []):
+            page = output.get("data", {}).get("text/html", "")
+            found = re.search(r'<img[^>]* alt="([^"]*)"[^>]* src="data:image/png;base64,([^"]+)"', page)
+            if found and word in found[1]:
+                return base64.b64decode(found[2]), html.unescape(found[1])
+    return None
+
+
+def put(text, name, body):
+    """The text with what stands between <!-- name --> and <!-- /name --> replaced."""
+    before, start, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not start or not end:
+        raise SystemExit(f"README.md needs the markers <!-- {name} --> and <!-- /{name} -->, on lines of their own")
+    return f"{before}{start}{body}\n{end}{after}"
+
+
+def main(check):
+    path, stored = ROOT / "README.md", ROOT / "docs" / "picture.png"
+    old = path.read_text(encoding="utf-8")
+    new, found = put(old, "lessons", table()), picture()
+    if found:
+        alt = re.sub(r"\s+", " ", found[1]).replace("[", "(").replace("]", ")")
+        new = put(new, "picture", f"![{alt}](docs/picture.png)")
+    if check:
+        stale = ["README.md"] * (new != old) + ["docs/picture.png"] * bool(found and not stored.exists())
+        print(f"stale: {', '.join(stale)} (python tools/readme.py)", file=sys.stderr) if stale else None
+        return 1 if stale else 0
+    path.write_text(new, encoding="utf-8", newline="\n")
+    if found:
+        stored.parent.mkdir(exist_ok=True)
+        stored.write_bytes(found[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
