@@ -28,12 +28,16 @@ STYLE = {
 }
 
 
-def figure(width=7, height=3.5):
-    """A new figure and its axes, width and height in inches; no global state."""
+def figure(width=7, height=3.5, columns=(1,)):
+    """A new figure and its axes, width and height in inches; no global state.
+
+    columns are relative widths: columns=(1, 3) gives two axes side by side, and returns (figure, [left, right]).
+    """
     with matplotlib.rc_context(STYLE):
         fig = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(fig)
-        return fig, fig.add_subplot()
+        axes = list(fig.subplots(1, len(columns), width_ratios=columns, squeeze=False)[0])
+        return fig, axes[0] if len(axes) == 1 else axes
 
 
 def look(name, taken=()):
