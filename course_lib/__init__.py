@@ -2,15 +2,17 @@
 
 A file imports only from floors below its own, save where an arrow says so; tests/test_floor_plan.py keeps it true.
 
-ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor
+ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor, download
          doctor     the report, and its rows about software, folders and the network (standard library alone)
          data       data sets as tensors; splits                 -> download
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
-         models     teachers and students; count, save, load
+         models     teachers and students; count, save, load, train once   -> download
          losses     tensors in, one number out
+         museum     lesson 03's exhibits: losses and set-ups that shipped with a defect, under letters
          measure    quality and cost, with intervals and a verdict
-         exercises  check, hint, progress
-         workspace  the learner's own copy of the lessons
+         trial      run an answer that may fail or never return; say in one sentence what happened
+         exercises  check, hint, progress                        -> trial
+         workspace  the learner's own copy of the lessons, and their progress in it   -> exercises
          progress   one line that says how far a long job is
          many       students of one shape trained as one, through torch.func
 first    train      fit, fit_many (all seeds at once), predict   -> data, models, many, progress

@@ -1,23 +1,21 @@
 """Exercises: check an answer, give a hint, remember what was passed.
 
-A check never raises in a learner's notebook. It shows one line (to do, not yet, passed) and returns what the rest of the
-lesson uses: the learner's answer when it is right, the reference otherwise. In a solution, `strict()` makes a check that
-does not pass an error.
+A check never raises in a learner's notebook. It shows one line (to do, not yet, passed) and returns what the rest of
+the lesson uses: the learner's answer when it is right, the reference otherwise. In a solution, `strict()` makes a
+check that does not pass an error.
 """
 
-import contextlib
 import html
 import json
-import linecache
 import os
-import sys
-import threading
+import re
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from course_lib import trial
 
 SECONDS_PER_CHECK = 10  # an answer that takes longer is interrupted
 
@@ -57,10 +55,12 @@ def expect(condition, sentence):
 
 
 _strict = False
+NOT_WRITTEN = ("", "not written yet")  # what the stub of an exercise raises NotImplementedError with
+WRITE_IT = "Write your answer in the cell above, run it, then run this cell again."
 
 
 def strict(on=True):
-    """From here on, a check that does not pass raises CheckFailed. Solutions call it; lessons don't."""
+    """From here on, a check that does not pass raises CheckFailed, and nothing is remembered. For solutions."""
     global _strict
     _strict = on
 
@@ -68,7 +68,8 @@ def strict(on=True):
 def check(exercise, answer):
     """Judge the answer, show the result in one line, and return what the lesson goes on with."""
     state, sentence = judge(exercise, answer)
-    record(exercise.number, state)
+    if not _strict:
+        sentence += record(exercise.number, state)
     _say(state, f"Exercise {exercise.number}", sentence)
     if _strict and state != "passed":
         raise CheckFailed(f"Exercise {exercise.number}, {state}: {sentence}")
@@ -76,112 +77,70 @@ def check(exercise, answer):
 
 
 def judge(exercise, answer, seconds=SECONDS_PER_CHECK):
-    """(state, sentence) for the answer; state is "to do", "not yet" or "passed"."""
+    """(state, sentence) for the answer; state is "to do", "not yet" or "passed". Stops an answer after `seconds`."""
     if answer is exercise.reference:
         return "to do", (
             "this is the course's own answer, which the lesson uses until yours is right. "
             "Run the cell with your answer first, then this one."
         )
     if answer is None or answer is ...:
-        return "to do", f"{exercise.title}. Write your answer in the cell above, run it, then run this cell again."
+        return "to do", f"{exercise.title}. {WRITE_IT}"
+    if callable(exercise.reference) and not callable(answer):
+        return "not yet", (
+            f"the check takes your function itself and got {trial.describe(answer)}. "
+            "Hand over its name alone, without brackets and arguments behind it."
+        )
+
+    def examine(answer):
+        with trial.own_random_numbers():
+            trial.within(seconds, lambda: exercise.examine(answer))
+
     try:
-        with _time_limit(seconds):
-            exercise.examine(answer)
-    except NotImplementedError:
-        return "to do", f"{exercise.title}. Write your answer in the cell above, run it, then run this cell again."
+        examine(answer)
     except NotYet as wrong:
         return "not yet", str(wrong)
-    except _TookTooLong:
-        return "not yet", (
-            f"your answer was still running after {seconds} s and was stopped. Does a loop in it never end?"
-        )
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        return "not yet", _where(error)
+    except trial.TookTooLong:
+        return "not yet", f"your answer still ran after {seconds} s and was stopped. Does a loop in it never end?"
+    except (Exception, SystemExit) as error:
+        if isinstance(error, NotImplementedError) and str(error) in NOT_WRITTEN:
+            return "to do", f"{exercise.title}. {WRITE_IT}"
+        return "not yet", trial.explain(error, answer, exercise.reference, examine)
     return "passed", "well done."
 
 
 def hint(exercise, which=None):
     """Show the next hint; hint(exercise, 2) shows the second one again."""
+    there = len(exercise.hints)
     shown = _read(exercise.number).get("hints", 0)
-    which = min(shown + 1, len(exercise.hints)) if which is None else which
-    if not 1 <= which <= len(exercise.hints):
-        _say(
-            "hint", f"Exercise {exercise.number}", f"there are hints 1 to {len(exercise.hints)}; you asked for {which}."
-        )
-        return
-    _write(exercise.number, hints=max(shown, which))
-    _say("hint", f"Hint {which} of {len(exercise.hints)}", exercise.hints[which - 1])
-
-
-# ---- an answer that never returns, and an answer that fails ----
-
-
-class _TookTooLong(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def _time_limit(seconds):
-    """Interrupt the main thread's Python code after `seconds`; on every system, since it needs no alarm signal."""
-    import _thread
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    fired = threading.Event()
-
-    def interrupt():
-        fired.set()
-        _thread.interrupt_main()
-
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except KeyboardInterrupt:
-        if fired.is_set():
-            raise _TookTooLong from None
-        raise
-    finally:
-        timer.cancel()
-
-
-def _where(error):
-    """One sentence for an exception in the learner's code: what it was, and the learner's line."""
-    words = f"your code raised {type(error).__name__}: {error}"
-    here = str(Path(__file__).parent)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        ours = (
-            frame.filename.startswith((here, sys.prefix, sys.base_prefix, "<frozen"))
-            or "site-packages" in frame.filename
-        )
-        if not ours:
-            line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f"{words} (line {frame.lineno} of your cell: {line})"
-    return words
+    which = min(shown + 1, there) if which is None else which
+    if which not in range(1, there + 1):
+        sentence = f"there are hints 1 to {there}, and you asked for {which!r}." if there else "there is no hint."
+        return _say("hint", f"Exercise {exercise.number}", sentence)
+    if which > shown:
+        _write(exercise.number, hints=which)
+    more = " (The next one: run this cell again.)" if which < there else ""
+    _say("hint", f"Hint {which} of {there}", exercise.hints[which - 1] + more)
 
 
 # ---- what the learner sees ----
 
-LOOK = {  # state: (sign, colour of the bar); the words carry the meaning, never the colour alone
-    "to do": ("○", "#6b7280"),
+LOOK = {  # state: (sign, colour). The words carry the meaning; each colour reads on white and on black
+    "to do": ("○", "#71757e"),
     "not yet": ("△", "#b45309"),
     "passed": ("✓", "#15803d"),
-    "hint": ("→", "#1d4ed8"),
+    "hint": ("→", "#2563eb"),
 }
 
 
 def _say(state, what, sentence):
     sign, colour = LOOK[state]
-    words = state.capitalize()
-    text = f"{sign} {what} · {words}: {sentence}" if state != "hint" else f"{sign} {what}: {sentence}"
+    what = what if state == "hint" else f"{what} · {state.capitalize()}"
+    text = f"{sign} {what}: {sentence}"
+    words = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(sentence))
+    box = f"border-left:5px solid {colour};padding:.3em .8em;margin:.3em 0;white-space:pre-line"
     page = (
-        f'<div role="status" style="border-left:5px solid {colour};padding:.3em .8em;margin:.3em 0">'
-        f'<span aria-hidden="true" style="color:{colour}">{sign}</span> <strong>{html.escape(what)}'
-        f"{'' if state == 'hint' else ' · ' + words}</strong>: {html.escape(sentence)}</div>"
+        f'<div role="status" style="{box}"><span aria-hidden="true" style="color:{colour}">{sign}</span> '
+        f"<strong>{html.escape(what)}</strong>: {words}</div>"
     )
     try:
         from IPython import get_ipython
@@ -196,43 +155,55 @@ def _say(state, what, sentence):
 
 # ---- progress: one small file per exercise, so that two notebooks never overwrite each other ----
 
+_this_session = {}  # number -> facts, where no folder keeps them
+
 
 def progress_folder():
-    """Where progress is kept: COURSE_PROGRESS, set by `course lab`; None keeps nothing (in CI, in a bare clone)."""
+    """Where progress is kept: COURSE_PROGRESS, set by `course lab`; None forgets with the session (a bare clone)."""
     name = os.environ.get("COURSE_PROGRESS")
     return Path(name) if name else None
 
 
 def record(number, state):
-    """Remember the state; "passed" stays passed, and a "to do" never hides an earlier try."""
-    if state == "to do":
-        return
+    """Remember a try; "passed" stays passed. Returns what the learner should know about it, "" mostly."""
     before = _read(number).get("state")
-    _write(number, state="passed" if "passed" in (before, state) else "tried")
+    lost = ""
+    if state != "to do":
+        lost = _write(number, state="passed" if "passed" in (before, state) else "tried")
+    return (" (You have passed this one before; that stays.)" if before == "passed" != state else "") + lost
 
 
 def progress():
-    """{exercise number: "tried" or "passed"} as remembered on this machine."""
+    """{exercise number: "tried" or "passed"} as remembered on this machine; what is not there is to do."""
     folder = progress_folder()
-    files = sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
-    states = {file.stem: _read(file.stem).get("state") for file in files}
-    return {number: state for number, state in states.items() if state}
+    numbers = [file.stem for file in sorted(folder.glob("*.json"))] if folder else list(_this_session)
+    states = {number: _read(number).get("state") for number in numbers}
+    return {number: state for number, state in states.items() if state in ("tried", "passed")}
 
 
 def _read(number):
     folder = progress_folder()
+    if folder is None:
+        return _this_session.get(number, {})
     try:
-        return json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) if folder else {}
+        facts = json.loads((folder / f"{number}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _write(number, **facts):
+    """Remember the facts; returns "", or a sentence when the disk would not take them."""
     folder = progress_folder()
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{number}.{os.getpid()}.tmp"
     facts = {**_read(number), **facts, "when": time.strftime("%Y-%m-%dT%H:%M:%S")}
-    temporary.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(temporary, folder / f"{number}.json")
+    if folder is None:
+        _this_session[number] = facts
+        return ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{number}.{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(temporary, folder / f"{number}.json")
+    except OSError as error:
+        return f" (This could not be remembered in {folder}: {error.strerror}.)"
+    return ""
