@@ -4,7 +4,8 @@ A file imports only from floors below its own, save where an arrow says so; test
 
 ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor, download
          doctor     the report, and its rows about software, folders and the network (standard library alone)
-         data       data sets as tensors; splits                 -> download
+         data       data sets as tensors; splits                 -> sources, download
+         sources    where each data set comes from, and how its files are read   -> download, progress
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
          models     teachers and students; count, save, load, train once   -> download
          losses     tensors in, one number out

@@ -12,21 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from course_lib.doctor import (
-    NOTE,
-    OK,
-    ROOT,
-    Report,
-    Row,
-    data_row,
-    disk_row,
-    package_row,
-    pip,
-    port_row,
-    python_row,
-    torch_row,
-    workspace_row,
-)
+from course_lib import doctor as rows
+from course_lib import download
+from course_lib.doctor import NOTE, OK, ROOT, Report, Row, pip
 
 RECORDED = ROOT / "results" / "lesson_seconds.json"
 
@@ -102,7 +90,8 @@ def say(**facts): print(json.dumps(facts), flush=True)
 try:
     import torch
     say(threads=torch.get_num_threads(), cuda=torch.version.cuda, mps=torch.backends.mps.is_available(),
-        gpus=[[p.name, p.total_memory] for p in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))])
+        gpus=[[gpu.name, gpu.total_memory] for gpu in
+              map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))])
     from course_lib.machine import calibrate
     say(units_per_second=calibrate(SECONDS))
     import torchvision
@@ -114,7 +103,7 @@ except Exception as error:
 
 
 def look_at_torch(seconds=2.0):
-    """What a fresh Python sees of torch: {"threads", "cuda", "mps", "gpus", "units_per_second", "error"}, as far as it got."""
+    """What a fresh Python sees of torch, as far as it got: {threads, cuda, mps, gpus, units_per_second, error}."""
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)])
     command = [sys.executable, "-c", LOOK.replace("SECONDS", str(float(seconds)))]
     try:
@@ -217,8 +206,8 @@ def doctor(data_folder=None, seconds=2.0):
 
     data_folder: COURSE_DATA, or data/ in the project. seconds: how long the speed is measured.
     """
-    folder = data_folder or os.environ.get("COURSE_DATA") or ROOT / "data"
     probe = look_at_torch(seconds)
-    software = [python_row(), package_row(), torch_row(probe)]
-    hardware = [gpu_row(probe), cores_row(probe), memory_row(), disk_row()]
-    return Report([*software, *hardware, data_row(folder), workspace_row(), port_row(), times_row(probe, RECORDED)])
+    software = [rows.python_row(), rows.package_row(), rows.torch_row(probe)]
+    hardware = [gpu_row(probe), cores_row(probe), memory_row(), rows.disk_row()]
+    folders = [rows.data_row(download.data_folder(data_folder)), rows.workspace_row(), rows.port_row()]
+    return Report([*software, *hardware, *folders, times_row(probe)])
