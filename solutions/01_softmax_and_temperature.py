@@ -1,0 +1,556 @@
+# ---
+# jupyter:
+#   course:
+#     question: What does a temperature do to an answer?
+#     minutes: 60
+#     shows: bars and entropy under live sliders; the ranking of real answers at 7 temperatures
+# ---
+
+# %% [markdown]
+# # 01 · What does a temperature do to an answer?
+#
+# A network's last layer gives ten plain numbers. You turn them into an answer: ten probabilities. On the way there is
+# one knob, the temperature, and everything in this course turns it. In this lesson you build the knob, find its two
+# ends, and learn what it can change and what it never does.
+#
+# **60 minutes.** You build: softmax, log-softmax, entropy, both limits, the Jacobian, and a search for the right T.
+
+# %%
+import math
+
+import torch
+
+from course_lib import plots
+from course_lib.checks import check, hint  # noqa: F401
+from course_lib.data import load
+from course_lib.live import explore, show, slider
+from course_lib.losses import cross_entropy
+from course_lib.measure import accuracy
+from course_lib.models import mlp
+from course_lib.train import fit, predict
+
+DATA = "digits"  # "mnist" works too
+EPOCHS = 30
+
+# %% tags=["solution-only"]
+from course_lib import exercises
+
+exercises.strict()
+
+# %% [markdown]
+# ## A real answer
+#
+# You need real logits. Train a small network on a thousand handwritten digits, in a few seconds, and let it look at
+# pictures that it has not seen. ([logits](00_start_here.ipynb#Glossary) are the numbers that a network gives, before
+# anything is done to them.)
+
+# %%
+data = load(DATA)
+x, y = data.x_train[:1000], data.y_train[:1000]  # (1000, 1, h, w), (1000,)
+net = fit(mlp(x[0].numel(), 64, 10), (x, y), cross_entropy, epochs=EPOCHS)
+logits = predict(net, data.x_val)  # (N, 10)
+print(f"right on pictures it has not seen: {accuracy(logits, data.y_val)}")
+
+# %% [markdown]
+# Take one picture: the one where the largest logit leads the second by 3, as nearly as there is one. It will come back
+# all lesson long.
+
+# %%
+first, second = logits.topk(2).values.T  # (N,) each: the largest logit of every picture, and the next
+row = (first - second - 3).abs().argmin()
+one = logits[row]  # (10,)
+names = [data.classes[i] for i in one.argsort(descending=True)]
+label = data.classes[data.y_val[row]]
+
+# %%
+fig, (left, right) = plots.figure(width=9, columns=(1, 3))
+left.imshow(data.x_val[row, 0], cmap="gray_r")
+left.set(title=f"label {label}", xticks=[], yticks=[])
+right.bar(data.classes, one)
+right.set(xlabel="class", ylabel="logit")
+alt = ", ".join(f"{c}: {z:.1f}" for c, z in zip(data.classes, one, strict=True))
+show(fig, f"A handwritten digit, labelled {label}, and its ten logits: {alt}.")
+
+# %% [markdown]
+# ## From logits to probabilities
+#
+# **Idea.** The softmax (Bridle, 1990) makes every number positive with exp and divides by the sum. With a temperature T
+# the logits are divided by T first (Hinton et al., 2015, section 2):
+#
+# $$p_i = \frac{e^{z_i/T}}{\sum_j e^{z_j/T}}$$
+#
+# $z_i$ is the logit of class $i$, $p_i$ its probability. T = 1 is the ordinary softmax.
+
+# %% [markdown]
+# **Predict.** The logits 2, 1, 0 give the winner a probability of 0.665 at T = 1. What does it have at T = 2?
+
+# %%
+my_guess = 0.50  # change me before you go on
+
+# %%
+winner = torch.softmax(torch.tensor([2.0, 1.0, 0.0]) / 2, dim=-1)[0]
+print(f"you said {my_guess:.3f}; it is {winner:.3f}")
+
+# %% [markdown]
+# The winner loses, the others gain. Now the trap: the formula is right, and the computer cannot count that far.
+
+# %% tags=["nbval-check-output"]
+z = torch.tensor([100.0, 99.0])
+print("exp:   ", z.exp().tolist())
+print("answer:", (z.exp() / z.exp().sum()).tolist())
+print("and in half precision exp(12) is", torch.tensor(12.0, dtype=torch.half).exp().item())
+
+# %% [markdown]
+# Infinity divided by infinity is nan, "not a number", and one nan spoils a whole training. But the answer exists: it is
+# the same as for the logits 1 and 0. **Adding the same number to every logit of an answer changes none of its
+# probabilities.** Use that.
+
+# %% [markdown]
+# ### Exercise 1.1 · A softmax that survives · 6 minutes · difficulty ●●○
+#
+# Write the softmax with exp, sum and a division (no `torch.softmax` this time). It must survive logits of ±10,000 and
+# half precision, and treat each row of a batch as one answer.
+
+
+# %%
+def softmax(logits: torch.Tensor, T: float = 1.0) -> torch.Tensor:
+    """Probabilities at temperature T. logits (..., C) -> (..., C); each answer (last dim) adds up to 1."""
+    # BEGIN SOLUTION
+    z = logits / T
+    e = (z - z.max(dim=-1, keepdim=True).values).exp()  # the largest exponent is 0
+    return e / e.sum(dim=-1, keepdim=True)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+softmax = check("1.1", softmax)
+
+# %% [markdown]
+# Stuck? Take the `#` away and run the cell. Each run shows one more hint; there are three.
+
+# %%
+# hint("1.1")
+
+# %% [markdown]
+# **Look.** The same picture, the same ten logits, at two temperatures. At T = 1 you see the winner and little else. At
+# T = 4 you see what else the network found in the picture.
+
+# %%
+fig, axes = plots.figure(width=9, columns=(1, 1))
+alt = []
+for T, ax in zip((1.0, 4.0), axes, strict=True):
+    p = softmax(one, T)
+    plots.probabilities(p, data.classes, ax).set_title(f"T = {T:g}")
+    alt.append(f"at T = {T:g}, " + ", ".join(f"{c}: {value:.2f}" for c, value in zip(data.classes, p, strict=True)))
+show(fig, f"The network's probabilities for the digit: {'; '.join(alt)}.")
+
+# %% [markdown]
+# ## When probabilities are too small to exist
+#
+# **Idea.** Losses take the log of a probability. A network that is sure gives its last class a probability like
+# $e^{-200}$, which float32 rounds to 0, and then the log of it is lost:
+
+# %% tags=["nbval-check-output"]
+sure = torch.tensor([0.0, -200.0])
+print("log of the softmax:", softmax(sure).log().tolist())
+
+# %% [markdown]
+# The true value is −200, an ordinary number. A loss that meets −inf is infinite, and so is its gradient. The way
+# round is algebra: take the log of the fraction on paper first, then compute.
+
+# %% [markdown]
+# ### Exercise 1.2 · Log-softmax, without the log of a zero · 5 minutes · difficulty ●●○
+#
+# Write $\log p_i$ at temperature T so that no probability is ever made. `log` is the natural logarithm, as everywhere
+# in this course.
+
+
+# %%
+def log_softmax(logits: torch.Tensor, T: float = 1.0) -> torch.Tensor:
+    """Natural logs of the probabilities at temperature T. logits (..., C) -> (..., C), at most 0."""
+    # BEGIN SOLUTION
+    z = logits / T
+    z = z - z.max(dim=-1, keepdim=True).values
+    return z - z.exp().sum(dim=-1, keepdim=True).log()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+log_softmax = check("1.2", log_softmax)
+
+# %%
+# hint("1.2")
+
+# %% [markdown]
+# **So.** From here on a loss works with log-probabilities, and the smallest of them survive:
+
+# %% tags=["nbval-check-output"]
+print("log-softmax:", log_softmax(sure).tolist())
+
+# %% [markdown]
+# ## How undecided is an answer? One number
+#
+# **Idea.** Entropy (Shannon, 1948) is the surprise that an answer leaves you to expect:
+#
+# $$H(p) = -\sum_i p_i \log p_i$$
+#
+# With the natural log it counts in [nats](00_start_here.ipynb#Glossary), with base 2 in bits, which you can read as
+# yes-or-no questions. A class with $p_i = 0$ adds nothing, since $p \log p$ goes to 0 with $p$.
+
+# %% [markdown]
+# **Predict.** Ten digits, all equally likely. How many bits of entropy is that?
+
+# %%
+my_guess = 10.0  # change me before you go on
+
+# %% [markdown]
+# ### Exercise 1.3 · Entropy in nats and bits · 5 minutes · difficulty ●○○
+#
+# `base` is the base of the logarithm: without it nats, with `base=2` bits. Mind the zeros.
+
+
+# %%
+def entropy(probs: torch.Tensor, base: float = math.e) -> torch.Tensor:
+    """Entropy of each answer, in nats (or in bits with base=2). probs (..., C) -> (...)."""
+    # BEGIN SOLUTION
+    return -torch.xlogy(probs, probs).sum(dim=-1) / math.log(base)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+entropy = check("1.3", entropy)
+
+# %%
+# hint("1.3")
+
+# %% tags=["nbval-check-output"]
+ten = torch.full((10,), 0.1)
+print(f"ten equal digits: {entropy(ten, 2):.2f} bits, which is {entropy(ten):.2f} nats")
+print(f"a fair coin:      {entropy(torch.tensor([0.5, 0.5]), 2):.2f} bits")
+print(f"99 to 1:          {entropy(torch.tensor([0.99, 0.01]), 2):.2f} bits")
+
+# %%
+print(f"you said {my_guess:.2f} bits; it is {entropy(ten, 2):.2f}")
+
+# %% [markdown]
+# ## Turn the knob
+#
+# **Predict.** An animal in a photograph: cat leads, dog follows, then fox, then car. You may choose any T above 0. How
+# high can dog's probability get: the most that the temperature alone can give it?
+
+# %%
+my_guess = 0.50  # change me before you go on
+
+# %% [markdown]
+# Move T first: click its handle and use the arrow keys, or drag it. Then move the logits, and then T again. Watch the
+# ranking in the title.
+
+# %%
+PHOTO = ("cat", "dog", "fox", "car")
+
+
+def turn(T, cat, dog, fox, car):
+    z = torch.tensor([cat, dog, fox, car])
+    p, order = softmax(z, T), z.argsort(descending=True, stable=True)
+    ranking = " > ".join(PHOTO[i] for i in order)
+    ax = plots.probabilities(p, PHOTO)
+    ax.set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats   {ranking}")
+    bars = ", ".join(f"{name} {value:.3f}" for name, value in zip(PHOTO, p, strict=True))
+    return ax.figure, f"Bars at T = {T:.1f}: {bars}. Entropy {entropy(p):.2f} nats. Ranking: {ranking}."
+
+
+knobs = {name: slider(f"logit of {name}", -6, 6, z) for name, z in zip(PHOTO, (4, 2, 1, -3), strict=True)}
+explore(turn, T=slider("temperature T", 0.1, 20, 1.0), **knobs)
+
+# %% [markdown]
+# Did you find the most that dog can have? It depends on the logits that you set. For those the lesson began with, try a
+# few hundred temperatures:
+
+# %%
+temperatures = torch.logspace(-1, 2, 300)
+dog = torch.stack([softmax(torch.tensor([4.0, 2.0, 1.0, -3.0]), T)[1] for T in temperatures])
+print(f"you said {my_guess:.3f}; dog gets {dog.max():.3f} at most, at T = {temperatures[dog.argmax()]:.1f}")
+
+# %% [markdown]
+# A little more than its equal share, and it comes down again: a very hot answer gives everyone a quarter. Dog never
+# passes cat. Is that a rule, or luck with four logits?
+
+# %% [markdown]
+# ## What never changes
+#
+# **The lesson's primary comparison.** The ranking of all ten classes at T = 1, against six other temperatures, for
+# every picture of `val`. Dividing by a positive number keeps order; exp and a common divisor do too. So this is
+# arithmetic: it needs no seeds and no interval, and one counterexample would end it.
+#
+# **Predict.** In what share of the pictures does some T change the ranking?
+
+# %%
+my_guess = 0.10  # change me before you go on
+
+# %%
+order = logits.argsort(dim=-1, descending=True)  # (N, 10), the ranking
+changed = torch.zeros(len(logits), dtype=torch.bool)
+for T in (0.1, 0.5, 2.0, 4.0, 20.0, 100.0):
+    in_order = log_softmax(logits, T).gather(-1, order)  # (N, 10): must never rise from left to right
+    changed |= (in_order.diff(dim=-1) > 0).any(dim=-1)
+print(f"you said {my_guess:.0%}; it is {changed.sum()} of {len(changed)} pictures")
+
+# %% tags=["nbval-check-output"]
+print("pictures whose ranking a temperature changed:", changed.sum().item())
+
+# %% [markdown]
+# So accuracy is the same at every T, and so is the list of runners-up. What T changes is how loudly the runners-up
+# speak. That is also why one T, chosen on `val`, can mend a network's over-confidence and leave its accuracy as it
+# was (Guo et al., 2017).
+
+# %% [markdown]
+# ## The cold end
+#
+# **Idea.** Let T go to 0. The lead of the winner over every other class, divided by T, grows without end, and the
+# answer becomes "this one, and nothing else": as sharp as a label.
+#
+# **Predict.** And if two classes share the first place, logits 3, 1, 3, 0? Write the four probabilities at T → 0.
+
+# %%
+my_guess = [0.25, 0.25, 0.25, 0.25]  # change me before you go on
+
+# %% [markdown]
+# ### Exercise 1.4 · The coldest answer · 4 minutes · difficulty ●○○
+#
+# Write the limit itself, without a tiny T. Both winners count.
+
+
+# %%
+def cold(logits: torch.Tensor) -> torch.Tensor:
+    """The limit of softmax(logits, T) as T goes to 0. logits (..., C) -> (..., C)."""
+    # BEGIN SOLUTION
+    winners = (logits == logits.max(dim=-1, keepdim=True).values).float()
+    return winners / winners.sum(dim=-1, keepdim=True)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+cold = check("1.4", cold)
+
+# %%
+# hint("1.4")
+
+# %%
+tied = torch.tensor([3.0, 1.0, 3.0, 0.0])
+print("you said", my_guess)
+for T in (1.0, 0.3, 0.1):
+    print(f"T = {T:.1f}:", [f"{p:.3f}" for p in softmax(tied, T)])
+print("T → 0  :", [f"{p:.3f}" for p in cold(tied)])
+
+# %% [markdown]
+# ## The hot end
+#
+# **Idea.** Let T grow. Every class goes to 1/C, its equal share, and nothing is left of the answer. Nothing? Look at
+# *how* it gets there. For a large T the exponents are small, and for a small $x$, $e^x \approx 1 + x$. What stays is
+# a straight line in 1/T:
+#
+# $$p_i \approx \frac{1}{C} + \text{something}_i \cdot \frac{1}{T}$$
+
+# %% [markdown]
+# ### Exercise 1.5 · Nearly as hot as it gets · 6 minutes · difficulty ●●○
+#
+# Find the something, on paper, and write the approximation, without any exp. Two things to hold it against: the
+# probabilities must still add up to 1, and adding a number to all logits must still change nothing.
+
+
+# %%
+def hot(logits: torch.Tensor, T: float) -> torch.Tensor:
+    """softmax(logits, T) for a large T, to first order in 1/T. logits (..., C) -> (..., C), adding up to 1."""
+    # BEGIN SOLUTION
+    C = logits.shape[-1]
+    return 1 / C + (logits - logits.mean(dim=-1, keepdim=True)) / (C * T)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+hot = check("1.5", hot)
+
+# %%
+# hint("1.5")
+
+# %% [markdown]
+# **Predict.** You double T. The approximation's largest error becomes how many times smaller?
+
+# %%
+my_guess = 2.0  # change me before you go on
+
+# %% tags=["nbval-check-output"]
+z = torch.tensor([4.0, 2.0, 1.0, -3.0]).double()
+error = {T: (hot(z, T) - softmax(z, T)).abs().max().item() for T in (50, 100, 200)}
+print(f"the error shrinks {error[50] / error[100]:.1f} times, then {error[100] / error[200]:.1f} times")
+
+# %%
+print(f"you said {my_guess:.1f} times; it is {error[50] / error[100]:.1f}")
+Ts = [2, 3, 4, 6, 8, 12, 16, 24, 32]
+curves = {"exact": [softmax(z, T)[1] for T in Ts], "first order": [hot(z, T)[1] for T in Ts]}
+ax = plots.lines(Ts, curves, "temperature T", "probability of dog")
+alt = "; ".join(f"{name} from {p[0]:.3f} at T = 2 to {p[-1]:.3f} at T = 32" for name, p in curves.items())
+show(ax.figure, f"Dog's probability against T: {alt}. Only the exact one rises first, to {max(curves['exact']):.3f}.")
+
+# %% [markdown]
+# A quarter each time: the error goes like $1/T^2$, so the first-order term is all there is to say at leading order.
+# And the term is the logit minus the mean logit. **A hot answer is the centred logits, in small print.** In [lesson
+# 03](03_distillation_loss.ipynb) this turns a loss on probabilities into a loss on logits (Hinton et al., 2015,
+# section 2.1).
+
+# %% [markdown]
+# ## What moves when a logit moves
+#
+# **Idea.** Training pushes logits. How much does each probability give? That is a table, the Jacobian: row $i$,
+# column $j$ holds $\partial p_i / \partial z_j$. For T = 1 and $p_i = e^{z_i}/\sum$, the quotient rule gives it in
+# two lines, one for $i = j$ and one for $i \neq j$.
+#
+# **Predict.** What does each column of the table add up to?
+
+# %%
+my_guess = 1.0  # change me before you go on
+
+# %% [markdown]
+# ### Exercise 1.6 · Which probability moves when a logit moves · 7 minutes · difficulty ●●●
+#
+# Derive it on paper at T = 1, then put T in. Write the formula; `torch.autograd` may check you, not replace you.
+
+
+# %%
+def jacobian(logits: torch.Tensor, T: float = 1.0) -> torch.Tensor:
+    """Row i, column j: dp_i / dz_j of p = softmax(z, T). logits (C,) -> (C, C)."""
+    # BEGIN SOLUTION
+    p = softmax(logits, T)
+    return (torch.diag(p) - torch.outer(p, p)) / T
+    # END SOLUTION
+
+
+# %% tags=["check"]
+jacobian = check("1.6", jacobian)
+
+# %%
+# hint("1.6")
+
+# %% tags=["nbval-check-output"]
+J = jacobian(torch.tensor([4.0, 2.0, 1.0, -3.0]), 2.0)
+print("every column adds up to 0:", torch.allclose(J.sum(0), torch.zeros(4), atol=1e-6))
+print("it is its own mirror image:", torch.allclose(J, J.T, atol=1e-6))
+
+# %%
+print(f"you said {my_guess:g}; the columns add up to {abs(J.sum(0)).max():.0f}: what one class wins, the others lose")
+fig, axes = plots.figure(width=11, height=4, columns=(1, 1))
+for T, ax in zip((1.0, 4.0), axes, strict=True):
+    J = jacobian(torch.tensor([4.0, 2.0, 1.0, -3.0]), T).round(decimals=3) + 0
+    plots.heatmap(J, PHOTO, PHOTO, "probability per unit of logit", ax).set_title(f"T = {T:g}")
+    ax.set(xlabel="logit that moves", ylabel="probability that follows")
+show(
+    fig,
+    f"Two tables of dp/dz: positive on the diagonal, negative beside it. At T = 4 fox follows dog by {J[2, 1]:.3f}.",
+)
+
+# %% [markdown]
+# At T = 1 the table is nearly empty: a sure answer hardly moves, so it teaches little. At T = 4 every class takes part.
+# But note the 1/T in front: softening also makes the push smaller. Keep that in mind until [lesson
+# 03](03_distillation_loss.ipynb), where a factor $T^2$ answers it.
+
+# %% [markdown]
+# ## Which T for this answer?
+#
+# **Idea.** T = 4 means nothing by itself: a network with logits twice as large needs T = 8 for the same answer.
+# Entropy is the common scale. It never falls when T rises ($dH/dT = \mathrm{Var}_p(z) / T^3 \geq 0$), so exactly one
+# T gives the entropy that you want, unless all logits are equal. Halve your way to it.
+
+# %% [markdown]
+# ### Exercise 1.7 · The temperature that gives a wanted entropy · 9 minutes · difficulty ●●●
+#
+# Bisection: look at the middle between `low` and `high`, keep the half that holds the T you want, repeat until the
+# entropy is right to 0.001 nats.
+
+
+# %%
+def temperature_for(logits: torch.Tensor, wanted: float, low: float = 0.01, high: float = 100.0) -> float:
+    """The T between low and high at which the entropy of softmax(logits, T) is `wanted` nats. logits (C,)."""
+    # BEGIN SOLUTION
+    for _ in range(60):
+        middle = (low + high) / 2
+        too_sharp = entropy(softmax(logits, middle)) < wanted
+        low, high = (middle, high) if too_sharp else (low, middle)
+    return middle
+    # END SOLUTION
+
+
+# %% tags=["check"]
+temperature_for = check("1.7", temperature_for)
+
+# %%
+# hint("1.7")
+
+# %% [markdown]
+# **Predict.** Entropy can be ln 10 = 2.30 nats at most. Which T brings the answer to the lesson's picture to half of
+# it?
+
+# %%
+my_guess = 2.0  # change me before you go on
+
+# %%
+half = math.log(10) / 2
+T_half = temperature_for(one, half)
+print(f"you said T = {my_guess:.1f}; it is T = {T_half:.2f}, up from {entropy(softmax(one)):.2f} nats at T = 1")
+
+# %% [markdown]
+# **Look.** The network's pictures differ in how sure it is. Slide through T and the pictures, from the one with the
+# smallest lead to the one with the largest. The same T means something else to each of them.
+
+# %%
+by_lead = (first - second).argsort()  # rows of val, the smallest lead first
+
+
+def look(T, rank):
+    row = by_lead[round(rank / 100 * (len(by_lead) - 1))]
+    p, names = softmax(logits[row], T), [data.classes[i] for i in logits[row].argsort(descending=True)[:3]]
+    fig, (left, right) = plots.figure(width=9, columns=(1, 3))
+    left.imshow(data.x_val[row, 0], cmap="gray_r")
+    left.set(title=f"label {data.classes[data.y_val[row]]}", xticks=[], yticks=[])
+    plots.probabilities(p, data.classes, right).set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats")
+    said = f"{', '.join(names)} lead with {p.max():.3f} for {names[0]}"
+    return (
+        fig,
+        f"A digit labelled {data.classes[data.y_val[row]]}; at T = {T:.1f} {said}, entropy {entropy(p):.2f} nats.",
+    )
+
+
+explore(
+    look,
+    T=slider("temperature T", 0.1, 20, 2.0),
+    rank=slider("lead of the winner, from small to large, in %", 0, 100, 20, 1),
+)
+
+# %% [markdown]
+# ## So: what does a temperature do to an answer?
+
+# %%
+print(
+    f"It moves the answer between a label and an equal share, and never touches the ranking ({changed.sum()} of "
+    f"{len(changed)} rankings changed):\nT = {T_half:.2f} takes the picture's answer from "
+    f"{entropy(softmax(one)):.2f} to {entropy(softmax(one, T_half)):.2f} nats, and {names[0]} still leads {names[1]}."
+)
+
+# %% [markdown]
+# ## What this cannot show
+#
+# - Which T makes a good lesson for a student. A louder runner-up is not yet a useful one: that is measured in lessons
+#   [02](02_dark_knowledge.ipynb) and [04](04_teacher_and_student.ipynb).
+# - Whether the probabilities are *right*. Entropy says how undecided an answer is, not how often it is true.
+# - Anything about other networks: the pictures here come from one small net on small digits. The arithmetic holds for
+#   all.
+
+# %% [markdown]
+# ## Go further
+#
+# 1. **Calibrate.** Guo et al. (2017) choose one T for a whole network: the T with the smallest cross-entropy on
+#    `val`. Find    it with your softmax for this net. Is it above or below 1? What does that say about the net's
+#    confidence?
+# 2. **Prove it.** You used $dH/dT = \mathrm{Var}_p(z)/T^3$. Derive it with your Jacobian, and hold it against
+#    `(entropy(softmax(z, T + 0.001)) - entropy(softmax(z, T))) / 0.001`, in double precision.
+#
+# Next: [lesson 02](02_dark_knowledge.ipynb), what a teacher says that a label does not.
