@@ -15,8 +15,9 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          exercises  check, hint, progress                        -> trial
          workspace  the learner's own copy of the lessons, and their progress in it   -> exercises
          progress   one line that says how far a long job is
+         inputs     what fit and fit_many are given, checked in words
          many       students of one shape trained as one, through torch.func
-first    train      fit, fit_many (all seeds at once), predict   -> data, models, many, progress
+first    train      fit, fit_many (all seeds at once), predict   -> inputs, many, progress
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over plots           -> plots
          checks/    one module per lesson                        -> exercises

@@ -1,6 +1,6 @@
 """Losses: logits in, one number out, in nats per example. One KL, in log space; T**2 always.
 
-Half precision is computed in float32: at a gap of 24 between two logits, half precision calls the smaller one impossible.
+Half precision is computed in float32: where two logits lie 24 apart, half precision calls the smaller one impossible.
 """
 
 import torch

@@ -1,10 +1,13 @@
 """All seeds of a small student at once: S networks of one shape are one network with an extra dimension, S.
 
 A 64-16-10 network is so small that a step is spent on starting operations, not on arithmetic. torch.func stacks the
-weights of S students into tensors (S, ...) and runs one operation for all of them: torch.vmap writes the loop over S.
+weights of S students into tensors (S, ...), and torch.vmap turns each operation on one student into one on all of them.
 """
 
+import warnings
+
 import torch
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 
@@ -13,66 +16,70 @@ class CannotFollow(Exception):
 
 
 class Together:
-    """S students of one shape with stacked weights (S, ...)."""
+    """S students of one shape with stacked weights. They keep the mode, train or eval, that the first student is in."""
 
     def __init__(self, models):
         try:
-            self.parameters, self.buffers = stack_module_state(models)
+            self.weights, self.buffers = stack_module_state(models)  # {name: (S, ...)}
         except RuntimeError as error:
-            raise CannotFollow("the students are not of one shape") from error
+            raise CannotFollow("students of several shapes or modes") from error
         self.models = models
 
     def learned(self):
         """The stacked parameters that learn."""
-        return [p for p in self.parameters.values() if p.requires_grad]
+        return [p for p in self.weights.values() if p.requires_grad]
 
     def losses(self, loss, x, *targets):
         """x (S, B, ...), targets (S, B, ...) -> each student's loss on its own batch (S,)."""
 
-        def one(parameters, buffers, x, *targets):
-            return loss(functional_call(self.models[0], (parameters, buffers), (x,)), *targets)
+        def one(weights, buffers, x, *targets):
+            return loss(functional_call(self.models[0], (weights, buffers), (x,)), *targets)
 
-        return vmap(one)(self.parameters, self.buffers, x, *targets)
+        return vmap(one)(self.weights, self.buffers, x, *targets)
 
     def logits(self, x):
         """The same x (B, ...) for every student -> (S, B, C)."""
 
-        def one(parameters, buffers):
-            return functional_call(self.models[0], (parameters, buffers), (x,))
+        def one(weights, buffers):
+            return functional_call(self.models[0], (weights, buffers), (x,))
 
-        return vmap(one)(self.parameters, self.buffers)
+        return vmap(one)(self.weights, self.buffers)
 
     @torch.no_grad()
     def unstack(self):
         """Write each student's weights back into its own model."""
-        for seed, model in enumerate(self.models):
-            for name, own in model.named_parameters():
-                own.copy_(self.parameters[name][seed])
-        return self.models
+        for name, stacked in self.weights.items():
+            for model, weights in zip(self.models, stacked, strict=True):
+                model.get_parameter(name).copy_(weights)
 
+    def follow(self, loss, batch, plain):
+        """Raise CannotFollow unless the first student's loss and slopes come out as they do for it alone.
 
-def cannot_follow(students, loss, batch, plain):
-    """Why torch.func cannot train these students with this loss, or None. plain: the first student's own loss on batch.
-
-    batch: the first batch of every student, tensors (S, B, ...).
-    """
-    if students.buffers:
-        return "a model with buffers, such as batch normalisation"
-    try:
-        losses = students.losses(loss, *batch)
-    except Exception as error:  # whatever vmap raises; the same loss has just run plainly, so the code is right
-        return _reason(str(error))
-    if losses.shape != (len(students.models),) or not torch.allclose(losses[0], plain, rtol=1e-3, equal_nan=True):
-        return "a loss that gives another number when it runs for all students together"
-    return None
+        batch: the first batch of every student, (S, B, ...). plain: the first student's loss and slopes.
+        """
+        if any(isinstance(part, nn.modules.batchnorm._NormBase) for part in self.models[0].modules()):
+            raise CannotFollow("batch normalisation, whose running figures each student keeps for itself")
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message=".*performance drop")
+                losses = self.losses(loss, *batch)
+            slopes = torch.autograd.grad(losses.sum(), self.learned(), allow_unused=True)
+        except Exception as error:  # whatever torch.func raises: the same loss has just run for one student
+            raise CannotFollow(_reason(str(error))) from error
+        together = [losses, *(g for g in slopes if g is not None)]
+        same = losses.shape == (len(self.models),) and len(together) == len(plain)
+        if not (
+            same and all(torch.allclose(t[0], p, rtol=1e-3, atol=1e-5) for t, p in zip(together, plain, strict=True))
+        ):
+            raise CannotFollow("a loss that gives another number when it is asked for all students together")
 
 
 def _reason(message):
-    """vmap's message in the learner's words."""
+    """torch.func's message in the learner's words."""
     reasons = {
-        ".item()": "a number taken out of a tensor, with .item() or float()",
+        ".item()": "a number taken out of a tensor, by .item() or float()",
         "data-dependent control flow": "a Python `if` on a tensor",
-        "dynamic shape": "a boolean mask or another operation whose size depends on the data",
+        "dynamic shape": "a boolean mask, or another operation whose size depends on the numbers",
         "random": "random numbers, such as dropout",
     }
-    return next((words for key, words in reasons.items() if key in message), "an operation that it does not know")
+    return next((words for key, words in reasons.items() if key in message), "one of its operations")

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -58,13 +57,12 @@ def save(model, path):
     """Write the weights (buffers included) to a file, whole or not at all: to a temporary name, then moved."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(model.state_dict(), file)
+        torch.save(model.state_dict(), temporary)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -86,10 +84,12 @@ def load(path, model):
 def reuse(name, model, train, *settings):
     """Train once, reuse everywhere: the model with the weights kept under this name, else after train(model).
 
-    settings: everything that training depends on, tensors or plain values: reuse("teacher", mlp(64, 10), train, x, y, 30).
+    settings: all that training depends on, tensors and plain values: reuse("teacher", mlp(64, 10), train, x, y, 30).
     They, the model and its initial weights make a fingerprint; weights with another one are not served.
-    The file lies in the folder `models` of the data folder; where that cannot be written, the model is trained each time.
+    The file lies in `models` in the data folder (COURSE_DATA); where it cannot be written, training is repeated.
     """
+    if any(" at 0x" in repr(value) for value in settings if not isinstance(value, torch.Tensor)):
+        raise ValueError("reuse takes settings that read the same tomorrow: tensors, numbers, words; not functions")
     fingerprint = _fingerprint({"model": str(model), **model.state_dict(), **dict(enumerate(settings))})
     path = data_folder() / "models" / f"{name}-{fingerprint[:16]}.pt"
     if path.exists():
