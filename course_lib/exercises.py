@@ -173,16 +173,16 @@ def record(number, state):
     return (" (You have passed this one before; that stays.)" if before == "passed" != state else "") + lost
 
 
-def progress():
-    """{exercise number: "tried" or "passed"} as remembered on this machine; what is not there is to do."""
-    folder = progress_folder()
+def progress(folder=None):
+    """{exercise number: "tried" or "passed"} as remembered in the folder; what is not there is to do."""
+    folder = folder or progress_folder()
     numbers = [file.stem for file in sorted(folder.glob("*.json"))] if folder else list(_this_session)
-    states = {number: _read(number).get("state") for number in numbers}
+    states = {number: _read(number, folder).get("state") for number in numbers}
     return {number: state for number, state in states.items() if state in ("tried", "passed")}
 
 
-def _read(number):
-    folder = progress_folder()
+def _read(number, folder=None):
+    folder = folder or progress_folder()
     if folder is None:
         return _this_session.get(number, {})
     try:
