@@ -9,9 +9,9 @@ MS_seed, MS_example and MS_rest. The mean of the table has variance (MS_seed + M
 Satterthwaite's (1946) degrees of freedom. Shares get a Wilson (1927) interval for as many independent examples as that
 variance is worth; other means, and differences, get a t interval.
 
-How good: tests/test_measure.py simulates experiments whose truth is known. With 5 and with 16 seeds these intervals hold
-it in 93-97% of 2,000. The limits: two or three seeds that differ much (91% at worst); fewer than ten examples that tell
-two recipes apart (a verdict says so); shares above 0.99 of a few hundred examples (98%: too wide rather than too narrow).
+How good: tests/test_measure.py simulates experiments whose truth is known. With 5 and with 16 seeds these intervals
+hold it in 93-97% of 2,000. Limits: two or three seeds that differ much (91% at worst); fewer than ten examples that
+tell two recipes apart (a verdict says so); shares above 0.99 of a few hundred examples (98%: rather too wide).
 """
 
 import copy
@@ -225,9 +225,9 @@ class Verdict:
         d = self.difference
         verb = "is NOT SEPARABLE from" if self.word == "NOT SEPARABLE" else f"is {self.word} than"
         if self.share:
-            numbers = f"{100 * d.value:+.1f} points [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+            numbers = f"{100 * d.value:+z.1f} points [{100 * d.low:+z.1f}, {100 * d.high:+z.1f}]"
         else:
-            numbers = f"{d.value:+.3g} [{d.low:+.3g}, {d.high:+.3g}]"
+            numbers = f"{d.value:+z.3g} [{d.low:+z.3g}, {d.high:+z.3g}]"
         kind = "Exploratory." if self.exploratory else "Primary comparison."
         sentence = f"{self.name_a} {verb} {self.name_b}: {numbers}, {d.n} ({self.method}). {kind}"
         return f"{sentence} {self.note}".rstrip()
@@ -332,9 +332,9 @@ class Calibration(NamedTuple):
 def calibration(logits, labels, bins=10):
     """Expected calibration error: the gap between confidence and accuracy, averaged over answers (Guo et al., 2017).
 
-    logits (N, C) or (S, N, C), labels (N,). Several seeds: the mean of each seed's ECE. ECE is biased: in a finite sample
-    even a perfect model's gaps are not zero. So its interval is only the spread of 1,000 bootstrap draws (of seeds and
-    examples both, about the value): how far the number would move, with no promise that it holds the truth.
+    logits (N, C) or (S, N, C), labels (N,). Several seeds: the mean of each seed's ECE. ECE is biased: in a finite
+    sample even a perfect model's gaps are not zero. So its interval is only the spread of 1,000 bootstrap draws (of
+    seeds and examples both, about the value): how far the number would move, with no promise that it holds the truth.
     """
     right = _table(correct(logits, labels))  # (S, N)
     sure = _table(logits.double().softmax(-1).amax(-1))
