@@ -62,10 +62,14 @@ one = logits[row]  # (10,)
 names = [data.classes[i] for i in one.argsort(descending=True)]
 label = data.classes[data.y_val[row]]
 
+# %% [markdown]
+# Here it is, and what the network says about it:
+
 # %%
 fig, (left, right) = plots.figure(width=9, columns=(1, 3))
 left.imshow(data.x_val[row, 0], cmap="gray_r")
-left.set(title=f"label {label}", xticks=[], yticks=[])
+left.set_axis_off()
+left.set_title(f"label {label}")
 right.bar(data.classes, one)
 right.set(xlabel="class", ylabel="logit")
 alt = ", ".join(f"{c}: {z:.1f}" for c, z in zip(data.classes, one, strict=True))
@@ -386,17 +390,24 @@ print(f"the error shrinks {error[50] / error[100]:.1f} times, then {error[100] /
 
 # %%
 print(f"you said {my_guess:.1f} times; it is {error[50] / error[100]:.1f}")
-Ts = [2, 3, 4, 6, 8, 12, 16, 24, 32]
-curves = {"exact": [softmax(z, T)[1] for T in Ts], "first order": [hot(z, T)[1] for T in Ts]}
-ax = plots.lines(Ts, curves, "temperature T", "probability of dog")
-alt = "; ".join(f"{name} from {p[0]:.3f} at T = 2 to {p[-1]:.3f} at T = 32" for name, p in curves.items())
-show(ax.figure, f"Dog's probability against T: {alt}. Only the exact one rises first, to {max(curves['exact']):.3f}.")
 
 # %% [markdown]
-# A quarter each time: the error goes like $1/T^2$, so the first-order term is all there is to say at leading order.
-# And the term is the logit minus the mean logit. **A hot answer is the centred logits, in small print.** In [lesson
-# 03](03_distillation_loss.ipynb) this turns a loss on probabilities into a loss on logits (Hinton et al., 2015,
-# section 2.1).
+# **Look.** Drawn over 1/T, first order is a straight line. Follow the exact curve from the left: it sets out along
+# the line, and turns away as the answer cools.
+
+# %%
+Ts = [100, 50, 25, 16, 12, 8, 6, 4, 3, 2]
+curves = {"exact": [softmax(z, T)[1] for T in Ts], "first order": [hot(z, T)[1] for T in Ts]}
+ax = plots.lines([1 / T for T in Ts], curves, "1/T (hottest on the left)", "probability of dog")
+alt = "; ".join(f"{name} from {p[0]:.3f} at T = 100 to {p[-1]:.3f} at T = 2" for name, p in curves.items())
+show(
+    ax.figure, f"Dog's probability against 1/T: {alt}. The first order is a straight line; the exact curve bends down."
+)
+
+# %% [markdown]
+# A quarter each time: the error goes like $1/T^2$. And what the straight line carries is the logit minus the mean
+# logit. **A hot answer is the centred logits, in small print.** In [lesson 03](03_distillation_loss.ipynb) this turns
+# a loss on probabilities into a loss on logits (Hinton et al., 2015, section 2.1).
 
 # %% [markdown]
 # ## What moves when a logit moves
@@ -507,23 +518,18 @@ by_lead = (first - second).argsort()  # rows of val, the smallest lead first
 
 def look(T, rank):
     row = by_lead[round(rank / 100 * (len(by_lead) - 1))]
-    p, names = softmax(logits[row], T), [data.classes[i] for i in logits[row].argsort(descending=True)[:3]]
+    p, label = softmax(logits[row], T), data.classes[data.y_val[row]]
+    ranking = " > ".join(data.classes[i] for i in logits[row].argsort(descending=True)[:3])
     fig, (left, right) = plots.figure(width=9, columns=(1, 3))
     left.imshow(data.x_val[row, 0], cmap="gray_r")
-    left.set(title=f"label {data.classes[data.y_val[row]]}", xticks=[], yticks=[])
-    plots.probabilities(p, data.classes, right).set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats")
-    said = f"{', '.join(names)} lead with {p.max():.3f} for {names[0]}"
-    return (
-        fig,
-        f"A digit labelled {data.classes[data.y_val[row]]}; at T = {T:.1f} {said}, entropy {entropy(p):.2f} nats.",
-    )
+    left.set_axis_off()
+    left.set_title(f"label {label}")
+    plots.probabilities(p, data.classes, right).set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats   {ranking} …")
+    return fig, f"Label {label}. T = {T:.1f}, entropy {entropy(p):.2f} nats, ranking {ranking}, winner {p.max():.3f}."
 
 
-explore(
-    look,
-    T=slider("temperature T", 0.1, 20, 2.0),
-    rank=slider("lead of the winner, from small to large, in %", 0, 100, 20, 1),
-)
+knobs = {"T": slider("temperature T", 0.1, 20, 2.0), "rank": slider("lead, smallest to largest, %", 0, 100, 20, 1)}
+explore(look, **knobs)
 
 # %% [markdown]
 # ## So: what does a temperature do to an answer?
