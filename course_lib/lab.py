@@ -26,17 +26,19 @@ def start(root, number, port, browser, options):
 
     options: more options for jupyter lab.
     """
-    lesson = find_lesson(root, number)
-    place = workspace_folder(root)
-    for sentence in workspace.open_workspace(root):
-        print(sentence)
-    served = root if place.is_relative_to(root) else place  # what the server shows: the course, links and all
-    page = (place / lesson).relative_to(served).as_posix()
+    lesson, place = find_lesson(root, number), workspace.folder(root)
     note = place / ".lab.json"  # where the running server's own description lies
     info = running(note)
+    said = workspace.open_workspace(root, replace=not info)
+    for sentence in said:
+        print(sentence)
+    if not (place / lesson).exists():
+        raise Refused(f"Your copy of {lesson} was expected in {place}, and is not there. " + " ".join(said))
+    served = root if place.is_relative_to(root) else place  # what the server shows: the whole course, so links work
+    page = (place / lesson).relative_to(served).as_posix()
     if info:
         ignored = " It keeps the options that it was started with." if options or port else ""
-        welcome(info, page, place, browser, f"The course is running already; this is its address.{ignored}", stop="")
+        welcome(info, page, place, browser, f"The course is running already, at this address.{ignored}")
         return 0
     return serve(note, served, page, place, free_port(port), browser, options)
 
@@ -49,10 +51,6 @@ def find_lesson(root, number):
         have = ", ".join(name[:2] for name in names) or "none: lessons/ is empty"
         raise Refused(f"A lesson's number was expected; {number!r} came. The lessons that are here: {have}.")
     return found[0]
-
-
-def workspace_folder(root):
-    return Path(os.environ.get("COURSE_WORKSPACE") or root / "workspace").resolve()
 
 
 def free_port(asked):
@@ -136,19 +134,20 @@ def greet(server, info_file, note, page, place, browser):
             info = None
         if info and answers(info):
             note.write_text(json.dumps({"server": str(info_file)}), encoding="utf-8")
-            welcome(info, page, place, browser, "The course is open in your browser at this address.")
+            welcome(info, page, place, browser, "The course is at this address.", "To stop: Ctrl-C here.")
             return
         time.sleep(0.1)
     if server.poll() is None:
         print(f"JupyterLab runs, but has not answered in {PATIENCE_SECONDS} s; its own words are above.", flush=True)
 
 
-def welcome(info, page, place, browser, first, stop="To stop: Ctrl-C here."):
+def welcome(info, page, place, browser, first, last=""):
+    """The friendly block: the address, where the work is kept, how to stop; and the browser, where there is one."""
     token = f"?token={info['token']}" if info["token"] else ""
     address = f"{info['url']}lab/tree/{urllib.parse.quote(page)}{token}"
     opened = browser and has_screen() and webbrowser.open(address)
-    first = first if opened else "Open this address in your browser."
-    print(f"\n{first}\n\n    {address}\n\nYour work is kept in {place}\n{stop}", flush=True)
+    wish = "It opens in your browser." if opened else "Open it in your browser."
+    print(f"\n{first} {wish}\n\n    {address}\n\nYour work is kept in {place}\n{last}", flush=True)
 
 
 def has_screen():
