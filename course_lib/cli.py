@@ -40,7 +40,7 @@ def run(arguments):
         help="open the course in the browser; sets up what is missing",
         epilog="Other options go to jupyter lab.",
     )
-    lab.add_argument("lesson", nargs="?", default="00", help="its number, 00 unless told")
+    lab.add_argument("lesson", nargs="?", help="its number; the first one unless told")
     lab.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     lab.add_argument("--port", type=int, help="8888, or the next that is free, unless told")
     lab.add_argument("--torch", choices=["cpu"], help="at set-up: torch without CUDA, 5 GB less")

@@ -170,7 +170,7 @@ def refuse_without_venv():
         import ensurepip
         import venv
     except ImportError as error:
-        package = "python%d.%d-venv" % sys.version_info[:2]
+        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         raise Refused(
             f"A Python that can make environments was expected; this one ({sys.executable}) has no module "
             f"{error.name!r}.\nOn Debian and Ubuntu, run: sudo apt-get install {package}\n"

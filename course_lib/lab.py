@@ -44,12 +44,12 @@ def start(root, number, port, browser, options):
 
 
 def find_lesson(root, number):
-    """ "3" or "03" -> "03_distillation_loss.ipynb"."""
+    """ "3" or "03" -> "03_distillation_loss.ipynb"; None -> the first lesson."""
     names = sorted(path.name for path in (root / "lessons").glob("[0-9][0-9]_*.ipynb"))
-    found = [name for name in names if name[:2] == number.zfill(2)]
+    found = [name for name in names if number is None or name[:2] == number.zfill(2)]
     if not found:
         have = ", ".join(name[:2] for name in names) or "none: lessons/ is empty"
-        raise Refused(f"A lesson's number was expected; {number!r} came. The lessons that are here: {have}.")
+        raise Refused(f"A lesson's number was expected; {number or 'none'!r} came. The lessons that are here: {have}.")
     return found[0]
 
 
