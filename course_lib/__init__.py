@@ -21,5 +21,5 @@ first    train      fit, fit_many (all seeds at once), predict   -> inputs, many
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over plots           -> plots
          checks/    one module per lesson                        -> exercises
-top      __main__   the command `course`; cli and lab are its two halves   -> anything
+top      __main__   the command `course`; behind it cli, lab, and environment (the Python that the course runs in)   -> anything
 """
