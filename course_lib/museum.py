@@ -1,8 +1,9 @@
 """The Bug Museum of lesson 03: losses and set-ups that shipped, under letters. Spoilers: the names are further down.
 
 LOSSES   {"a": loss, ...}   loss(student_logits, teacher_logits, T=4.0) -> (); logits (B, C), or (B, L, C) in text
-SETUPS   {"l": epoch, ...}  epoch(student, teacher, x) trains the student for one epoch on the pictures x and returns what
-                            its loss was given: [(pictures, student_logits, teacher_logits), ...], one entry per batch
+SETUPS   {"l": epoch, ...}  epoch(student, teacher, x) trains the student for one epoch on the pictures x and returns
+                            what its loss was given, batch by batch: [(pictures, student_logits, teacher_logits), ...]
+ANSWERS  {"l": ask, "n": …} ask(teacher, x) -> (N, C), what the teacher's answers come to in that set-up
 fair_epoch                  the same without a defect
 plaque(letter)              what the exhibit does and where it was seen
 
@@ -159,16 +160,11 @@ def _ask_l(teacher, x):
 
 
 @torch.no_grad()
-def _ask_m(teacher, x):
-    return teacher.eval()(x)
-
-
-@torch.no_grad()
 def _ask_n(teacher, x):
     return teacher.eval()(x)[torch.randperm(len(x), generator=torch.Generator().manual_seed(2))]
 
 
-ANSWERS = {"l": _ask_l, "m": _ask_m, "n": _ask_n}
+ANSWERS = {"l": _ask_l, "n": _ask_n}
 
 
 # ---- the plaques ----
@@ -185,87 +181,87 @@ class Plaque(NamedTuple):
 PLAQUES = {
     "a": Plaque(
         "the teacher's entropy is not subtracted",
-        "the forward-KL loss of torchtune (bd2a0fc, 2026), TextBrewer and the PyTorch tutorial are cross-entropies "
-        "(code read). Same gradient, so the student learns the same; but the number never reaches 0",
+        "the forward-KL loss of torchtune (bd2a0fc, 2026) and TextBrewer (2c105fa, 2023) are cross-entropies (code read). "
+        "The gradient is the same and the student learns the same, but the number never reaches 0",
         "report the true KL, whatever you train with",
     ),
     "b": Plaque(
         "averages over the classes too (reduction='mean')",
-        "nn.KLDivLoss() as it comes: haitongli/knowledge-distillation-pytorch #2 and #48, Teacher-free KD #5 and #41; "
-        "LD #74. DeiT divides by all elements on purpose (deit #61): a choice, once it is known",
+        "nn.KLDivLoss() as it comes: haitongli/knowledge-distillation-pytorch #2 and #48, LD #74, Teacher-free KD #5 "
+        "(its author answers that the settings were tuned with it). DeiT does it on purpose (deit #61)",
         "sum over the classes, mean over the examples",
     ),
     "c": Plaque(
         "the KL runs the other way: KL(student || teacher)",
-        "aprender, pull request #2153 (June 2026): reverse KL where forward was documented, mended there. On purpose, and "
-        "said so, reverse KL is another objective, not a bug (lesson 08)",
+        "aprender, pull request #2153 (June 2026): reverse KL where forward was meant; mended there",
         "the teacher's probabilities are the weights of the sum",
     ),
     "d": Plaque(
         "no T**2",
-        "the Keras example (keras-io #869; in #870 its author says it was left out on purpose, for simplicity); "
-        "TextBrewer (2c105fa, code read); torchdistill 1.1.5 where alpha=0 (run: 0.053 for 0.843)",
+        "Intel's distiller #122 (2019, mended); the Keras example (#869; in #870 its author says it was left out on "
+        "purpose, for simplicity); TextBrewer (code read); torchdistill 1.1.5 where alpha=0 (run: 0.053 for 0.843)",
         "multiply by T**2, or tune the weights anew for every T",
     ),
     "e": Plaque(
         "compares the teacher with itself, so the student hears nothing",
-        "labml's annotated distillation, issue #66 (2021): a slip in a refactoring. \"It just completely stops doing the "
+        "labml's annotated distillation #66 (2021), a slip in a refactoring: \"it just completely stops doing the "
         'distillation", its author wrote, and mended it',
         "look at the gradient of the soft term alone",
     ),
     "f": Plaque(
-        "F.kl_div is given probabilities where it wants logs, and in swapped order",
-        "KD_Lib (a94d236, 2023): VanillaKD calls loss_fn(softmax of teacher, softmax of student) (code read). With "
-        "nn.KLDivLoss as the loss_fn, this is what comes out",
+        "F.kl_div is given probabilities where it wants a log, and in swapped order",
+        "KD_Lib (a94d236, 2023): VanillaKD calls loss_fn(softmax of teacher, softmax of student); with nn.KLDivLoss as "
+        "its loss_fn, this comes out (code read)",
         "F.kl_div(log q, log p, log_target=True): the student first, both as logs",
     ),
     "g": Plaque(
         "the mean squared error of two softmaxes",
-        "KD_Lib (a94d236, 2023): the default loss_fn of VanillaKD (code read). A loss that learns, but no KL",
-        "say which loss it is; matching centred logits is the one with a reason",
+        "KD_Lib (a94d236, 2023): the default loss_fn of VanillaKD (code read). It learns, but it is no KL",
+        "say which loss it is; of the squared errors, that of the centred logits is the one with a reason",
     ),
     "h": Plaque(
         "log(softmax(z)): infinite once a probability rounds to 0",
-        "in float32 from logits about 110 apart, in half precision from 24 (run). mdistiller's DKD (a08d46f, 2023) takes "
-        "the log of sums of softmax (code read)",
+        "mdistiller's DKD (a08d46f, 2023) takes the log of sums of a softmax (code read). float32 gives out at logits "
+        "about 110 apart, half precision at 24 (run)",
         "log_softmax",
     ),
     "i": Plaque(
         "T is accepted and never used",
-        "TRL 1.9's GKD trainer (f2cd577, 2026): its temperature sets the sampling, not the loss (code read; a comment "
-        "there says so). Documented, and still a surprise to users",
-        "divide both logits by T, and name what an argument does",
+        "TRL 1.9, the GKD trainer (f2cd577, 2026): its temperature sets the sampling, not the loss (code read). A "
+        "comment in the code says so; users are still surprised",
+        "divide both logits by T, or give the argument a name that says what it does",
     ),
     "j": Plaque(
         "divides by the number of examples twice",
-        "EasyDistill, pull request #16 (July 2025): pointed out in review, where a mean was divided by the token count again",
+        "EasyDistill, pull request #16 (July 2025): a reviewer found a mean over tokens divided by their number again",
         "average once",
     ),
     "k": Plaque(
-        "divides by the first dimension only ('batchmean'): right for pictures (B, C), L times too large for text (B, L, C)",
-        'SparseML #674 ("extremely huge KD loss") and #592; 128 times too large at L = 128 (run)',
+        "divides by the first dimension only ('batchmean')",
+        'SparseML #674 ("extremely huge KD loss") and #592. Right for pictures (B, C); for text (B, L, C) it is L times '
+        "too large: 128 at L = 128 (run)",
         "flatten to (B * L, C) first, or .sum(-1).mean()",
     ),
     "l": Plaque(
         "the teacher is left in train mode",
-        "torchdistill 1.1.5: .training is True unless the caller says .eval(); one epoch moved a frozen teacher's "
-        "batch-norm means by up to 1.14 on toy data (run)",
-        "freeze(teacher), and compare its state before and after",
+        "torchdistill 1.1.5, unless the caller says .eval(): one epoch moved a frozen teacher's batch-norm means by up "
+        "to 1.14, on toy data (run)",
+        "freeze the teacher, and compare its state before and after",
     ),
     "m": Plaque(
         "the gradient runs into the teacher",
-        "KD_Lib (a94d236, 2023): no no_grad, so the teacher is back-propagated through and its gradients pile up (run). "
-        "Nothing is wrong in the student; the time and memory are wasted",
+        "KD_Lib (a94d236, 2023): no no_grad, so gradients pile up in the teacher (run). The student is none the worse; "
+        "time and memory are",
         "ask the teacher under torch.no_grad()",
     ),
     "n": Plaque(
         "cached answers in one order, pictures in another",
-        "haitongli/knowledge-distillation-pytorch #4 (2018) and #23: batches cached once, then the loader shuffled again",
-        "store the answers by the picture's number, and look them up by it",
+        "haitongli/knowledge-distillation-pytorch #4 (2018) and #23: batches cached once, the loader shuffled again",
+        "store each answer under its picture's number, and look it up by that",
     ),
     "o": Plaque(
         "teacher and student swapped",
-        "the Keras example, keras-io #257 (2020): self.teacher = student, self.student = teacher. Mended there",
+        "the Keras example, keras-io #257 (2020): self.teacher = student, self.student = teacher",
         "compare the teacher's state before and after",
     ),
 }
