@@ -18,7 +18,7 @@ import jupytext
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ("02_dark_knowledge", "recall")  # a lesson, and a word of the alt text of one of its pictures
+PICTURE = ("02_dark_knowledge", "Recall of 3")  # a lesson, and words of the alt text of one of its pictures
 HEAD = ["", "the question", "your minutes", "computes for", "what is measured and shown"]
 
 
@@ -62,7 +62,7 @@ def main(check):
     old = path.read_text(encoding="utf-8")
     new, found = put(old, "lessons", table()), picture()
     if found:
-        alt = re.sub(r"\s+", " ", found[1]).replace("[", "(").replace("]", ")")
+        alt = re.sub(r"([][\\])", r"\\\1", re.sub(r"\s+", " ", found[1]))
         new = put(new, "picture", f"![{alt}](docs/picture.png)")
     if check:
         stale = ["README.md"] * (new != old) + ["docs/picture.png"] * bool(found and not stored.exists())
