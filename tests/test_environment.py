@@ -47,6 +47,14 @@ def test_this_environment_holds_what_is_pinned():
     assert {pin: version for pin, version in here.items() if not pin.endswith(f"=={version}")} == {}
 
 
+def test_every_pin_runs_on_the_oldest_python_that_is_promised():
+    """Else pip looks for a way out among thousands of versions, for hours. Debian 12 has Python 3.11.2."""
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    for pin in PINS:
+        asks = importlib.metadata.metadata(pin.name)["Requires-Python"]
+        assert SpecifierSet(asks or "").contains(oldest), f"{pin} needs Python {asks}: pin an older version of it"
+
+
 def test_a_pin_of_torch_is_met_by_the_build_without_cuda():
     pin = next(pin for pin in PINS if pin.name == "torch")
     version = str(pin.specifier).removeprefix("==")
