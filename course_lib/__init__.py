@@ -3,7 +3,7 @@
 A file imports only from floors below its own, save where an arrow says so; tests/test_floor_plan.py keeps it true.
 
 ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor, download
-         doctor     the report, and its rows about software, folders and the network (standard library alone)
+         doctor     the report, and its rows about software and folders (standard library alone)   -> download
          data       data sets as tensors; splits                 -> sources, download
          sources    where each data set comes from, and how its files are read   -> download, progress
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
@@ -19,7 +19,7 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          many       students of one shape trained as one, through torch.func
 first    train      fit, fit_many (all seeds at once), predict   -> inputs, many, progress
          plots      the house style; one colour per role         -> measure
-second   live       show(fig, alt), sliders over plots           -> plots
+second   live       show(fig, alt), sliders over pictures
          checks/    one module per lesson                        -> exercises
 top      __main__   the command `course`; behind it cli, lab, and environment (the Python that the course runs in)   -> anything
 """
