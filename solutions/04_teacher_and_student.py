@@ -84,7 +84,9 @@ def freeze_teacher(model):
 
 # %% tags=["check"]
 freeze_teacher = check("4.1", freeze_teacher)
-# hint("4.1")  # take the first "#" away and run this cell again
+
+# %%
+# hint("4.1")  # stuck? Take the first # away and run this cell; each run shows one more hint
 
 # %% [markdown]
 # Asked once, a frozen teacher never has to be asked again: its answer to a picture stays the same. You keep its
@@ -128,6 +130,8 @@ def distil(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
 
 # %% tags=["check"]
 distil = check("4.2", distil)
+
+# %%
 # hint("4.2")
 
 # %% [markdown]
@@ -155,6 +159,8 @@ def evaluate(student, teacher, x, labels):
 
 # %% tags=["check"]
 evaluate = check("4.3", evaluate)
+
+# %%
 # hint("4.3")
 
 # %% [markdown]
@@ -238,6 +244,8 @@ def paired_interval(a, b):
 
 # %% tags=["check"]
 paired_interval = check("4.4", paired_interval)
+
+# %%
 # hint("4.4")
 
 # %% [markdown]
@@ -287,6 +295,8 @@ def shuffle_within_class(teacher_logits, labels, seed=0):
 
 # %% tags=["check"]
 shuffle_within_class = check("4.5", shuffle_within_class)
+
+# %%
 # hint("4.5")
 
 # %% [markdown]
@@ -307,6 +317,8 @@ def choose(settings, try_out):
 
 # %% tags=["check"]
 choose = check("4.6", choose)
+
+# %%
 # hint("4.6")
 
 # %% [markdown]
