@@ -114,7 +114,7 @@ def lay(a, b):
     ax.plot([-6, 6], [b - 6 * a, b + 6 * a], color=plots.ROLE["copy"][0], label="your line")
     ax.plot(asked, answers, "s", color=plots.ROLE["teacher"][0], label="the vault's answers")
     ax.set(xlabel="question x", ylabel="answer", ylim=(-22, 22), title=f"a = {a:.1f}, b = {b:.1f}: off by {off:.1f}")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower right")
     points = ", ".join(f"{answer:.1f} at x = {x}" for x, answer in zip(asked, answers, strict=True))
     return (
         fig,
