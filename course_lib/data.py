@@ -55,9 +55,7 @@ def load(name="digits", folder=None, size=None):
 
 def load_uint8(name, folder=None, size=None):
     """The same as load(), with pictures as uint8 (0-255), a quarter of the memory; every data set but the digits."""
-    places = [download.data_folder(folder)]
-    if not download.may_write(places[0]):
-        places.append(download.HOME)  # what is downloaded or decoded goes there
+    places = list(dict.fromkeys([download.data_folder(folder), download.keep_folder(folder)]))
     if name in sources.NAMES and size is not None:
         raise DataError(f"size is for folders of pictures of your own; {name} has a size of its own")
     if name in sources.NAMES:
@@ -111,7 +109,7 @@ def _decoded(name, places, files, read):
             except Exception as error:  # a damaged file makes torch.load raise what it likes
                 print(f"{path} is damaged ({str(error).splitlines()[0][:80]}); it is made again.")
     data = _with_val(*read())
-    path = sources.writable(places) / "decoded" / _stamped(name, files)
+    path = places[-1] / "decoded" / _stamped(name, files)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the doctor writes down: rows of findings, and the rows about software, folders and the network.
+"""What the doctor writes down: rows of findings, and the rows about software and folders.
 
 Standard library alone: it has to work where torch is missing or broken. machine.doctor() puts the report together.
 """
@@ -8,8 +8,6 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import shutil
-import socket
 import sys
 import tempfile
 import textwrap
@@ -17,7 +15,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from course_lib.download import ROOT, keep_folder, may_write
+
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 
@@ -201,7 +200,10 @@ def own(folder):
 
 def workspace_row(folder=None):
     """Can the learner's work be saved?"""
-    folder = Path(folder or (ROOT / "workspace" if (ROOT / "workspace").is_dir() else ROOT))
+    folder = Path(folder or os.environ.get("COURSE_WORKSPACE") or ROOT / "workspace")
+    folder = next(
+        place for place in (folder, *folder.parents) if place.is_dir()
+    )  # it is made by the first `course lab`
     trouble = writable(folder)
     if trouble:
         return Row("your work", PROBLEM, f"nothing can be saved in {folder}: {trouble}", own(folder))
@@ -217,42 +219,12 @@ SETS = {
 
 def data_row(folder):
     """The data folder: there, writable, and which data sets it holds. The digits come with scikit-learn."""
-    folder = Path(folder)
     there = ["digits"] + [name for name, paths in SETS.items() if any((folder / path).exists() for path in paths)]
-    holds = f"{', '.join(there)} at hand"
-    if not folder.exists():
-        return Row("data folder", OK, f"{holds}; {folder} is made when something is downloaded")
-    trouble = writable(folder)
+    found = f"{', '.join(there)} at hand in {folder}"
+    if not folder.exists() and may_write(folder):
+        return Row("data folder", OK, f"digits at hand; {folder} is made when something is downloaded")
+    home = keep_folder(folder)
+    trouble = home.exists() and writable(home) or (None if may_write(home) else "it is read-only")
     if trouble:
-        found = f"{holds}; nothing can be downloaded into {folder}: {trouble}"
-        return Row("data folder", NOTE, found, own(folder))
-    return Row("data folder", OK, f"{holds} in {folder}")
-
-
-def disk_row(folder=ROOT):
-    """Free disk: an archive of CIFAR-10 and its decoded copy take 0.36 GB."""
-    free = shutil.disk_usage(folder).free / 1e9
-    if free >= 1:
-        return Row("disk", OK, f"{free:.0f} GB free")
-    cure = "python -m pip cache purge" if environment() != "conda" else "conda clean --all"
-    words = "your work cannot be saved safely" if free < 0.1 else "enough for lessons 00-04, not for larger data sets"
-    return Row("disk", PROBLEM if free < 0.1 else NOTE, f"{free * 1000:.0f} MB free: {words}", cure)
-
-
-def port_row(wanted=8888):
-    """Can JupyterLab listen on this computer's own address, and at which port?"""
-    for port in (*range(wanted, wanted + 20), 0):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-                listener.listen()
-                with socket.create_connection(listener.getsockname(), timeout=5):
-                    pass
-            except OSError as error:
-                trouble = error.strerror or str(error)
-                continue
-            free = listener.getsockname()[1]
-        taken = "" if free == wanted else f" ({wanted} is taken, by a Jupyter that already runs perhaps)"
-        return Row("port", OK, f"{free} is free on 127.0.0.1{taken}")
-    cure = "ip link set lo up" if sys.platform == "linux" else "allow Python in the firewall's settings"
-    return Row("port", PROBLEM, f"no port can be opened on 127.0.0.1, so JupyterLab cannot start: {trouble}", cure)
+        return Row("data folder", NOTE, f"{found}; nothing new can be kept in {home}: {trouble}", own(home))
+    return Row("data folder", OK, found + (f" (read-only: what is new goes to {home})" if home != folder else ""))

@@ -42,6 +42,12 @@ def may_write(folder):
     return folder.is_dir() and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
+def keep_folder(folder=None):
+    """Where our own new files go: the data folder, or data/ in the project where that one is read-only."""
+    folder = data_folder(folder)
+    return folder if may_write(folder) else HOME
+
+
 def checksum(path):
     """The md5 of a file: the data sets' homes publish this one. It finds damage, it does not prove an author."""
     with open(path, "rb") as file:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from course_lib import doctor as rows
 from course_lib import download
-from course_lib.doctor import NOTE, OK, ROOT, Report, Row, pip
+from course_lib.doctor import NOTE, OK, PROBLEM, ROOT, Report, Row, pip
 
 RECORDED = ROOT / "results" / "lesson_seconds.json"
 
@@ -189,6 +190,35 @@ def memory_row():
     return Row("memory", OK, found)
 
 
+def disk_row(folder=ROOT):
+    """Free disk: an archive of CIFAR-10 and its decoded copy take 0.36 GB."""
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= 1:
+        return Row("disk", OK, f"{free:.0f} GB free")
+    cure = "python -m pip cache purge" if rows.environment() != "conda" else "conda clean --all"
+    words = "your work cannot be saved safely" if free < 0.1 else "enough for lessons 00-04, not for larger data sets"
+    return Row("disk", PROBLEM if free < 0.1 else NOTE, f"{free * 1000:.0f} MB free: {words}", cure)
+
+
+def port_row(wanted=8888):
+    """Can JupyterLab listen on this computer's own address, and at which port?"""
+    for port in (*range(wanted, wanted + 20), 0):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                listener.listen()
+                with socket.create_connection(listener.getsockname(), timeout=5):
+                    pass
+            except OSError as error:
+                trouble = error.strerror or str(error)
+                continue
+            free = listener.getsockname()[1]
+        taken = "" if free == wanted else f" ({wanted} is taken, by a Jupyter that already runs perhaps)"
+        return Row("port", OK, f"{free} is free on 127.0.0.1{taken}")
+    cure = "ip link set lo up" if sys.platform == "linux" else "allow Python in the firewall's settings"
+    return Row("port", PROBLEM, f"no port can be opened on 127.0.0.1, so JupyterLab cannot start: {trouble}", cure)
+
+
 def times_row(probe, recorded=RECORDED):
     """How long the lessons take here."""
     name, speed = "lesson times", probe.get("units_per_second")
@@ -208,6 +238,6 @@ def doctor(data_folder=None, seconds=2.0):
     """
     probe = look_at_torch(seconds)
     software = [rows.python_row(), rows.package_row(), rows.torch_row(probe)]
-    hardware = [gpu_row(probe), cores_row(probe), memory_row(), rows.disk_row()]
-    folders = [rows.data_row(download.data_folder(data_folder)), rows.workspace_row(), rows.port_row()]
+    hardware = [gpu_row(probe), cores_row(probe), memory_row(), disk_row()]
+    folders = [rows.data_row(download.data_folder(data_folder)), rows.workspace_row(), port_row()]
     return Report([*software, *hardware, *folders, times_row(probe)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from course_lib.download import data_folder
+from course_lib.download import keep_folder
 
 
 def mlp(*widths, dropout=0.0, seed=0):
@@ -91,7 +91,7 @@ def reuse(name, model, train, *settings):
     if any(" at 0x" in repr(value) for value in settings if not isinstance(value, torch.Tensor)):
         raise ValueError("reuse takes settings that read the same tomorrow: tensors, numbers, words; not functions")
     fingerprint = _fingerprint({"model": str(model), **model.state_dict(), **dict(enumerate(settings))})
-    path = data_folder() / "models" / f"{name}-{fingerprint[:16]}.pt"
+    path = keep_folder() / "models" / f"{name}-{fingerprint[:16]}.pt"
     if path.exists():
         try:
             return load(path, model)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from course_lib.download import DataError, fetch, may_write
+from course_lib.download import DataError, fetch
 from course_lib.progress import Progress
 
 # Addresses and checksums are torchvision's (datasets/mnist.py and cifar.py, version 0.29). CIFAR-10's home has been
@@ -63,12 +63,8 @@ LARGEST = 4e9  # bytes of float32; more than that stops a laptop without a word
 
 
 def named(name, places):
-    """The source of mnist, fashion_mnist or cifar10: found in one of the folders `places`, or to be downloaded."""
+    """The source of mnist, fashion_mnist or cifar10: found in a folder of `places`, or to be downloaded into the last."""
     return cifar10(places) if name == "cifar10" else idx(name, places)
-
-
-def writable(places):
-    return next((place for place in places if may_write(place)), places[-1])
 
 
 def idx(name, places):
@@ -87,7 +83,7 @@ def idx(name, places):
             )
         else:
             packed = [home / f"{stem}.gz" for home in homes if (home / f"{stem}.gz").exists()]
-            files.append(packed[0] if packed else writable(places) / about["folder"] / f"{stem}.gz")
+            files.append(packed[0] if packed else places[-1] / about["folder"] / f"{stem}.gz")
 
     def read():
         for stem, path in zip(about["md5"], files, strict=True):
@@ -123,7 +119,7 @@ def cifar10(places):
             if path.exists():
                 print(f"CIFAR-10 as JPEG, from {path}: accuracies differ a little from those on the lossless original.")
                 return pictures(path)
-    return packed_cifar10(writable(places) / CIFAR10["file"])
+    return packed_cifar10(places[-1] / CIFAR10["file"])
 
 
 def packed_cifar10(path):

@@ -15,17 +15,20 @@ import torch
 import torchvision
 
 from course_lib import doctor as rows
+from course_lib import download
 from course_lib.doctor import NOTE, OK, PROBLEM, ROOT, Report, Row
 from course_lib.machine import (
     calibrate,
     cores,
     cores_row,
     device,
+    disk_row,
     doctor,
     gpu_row,
     lesson_seconds,
     memory_gb,
     pick,
+    port_row,
     times_row,
 )
 
@@ -142,11 +145,16 @@ def unwritable(tmp_path):
     pytest.skip("no folder here that an administrator cannot write to")
 
 
-def test_a_folder_that_takes_no_file_is_a_problem_for_work_and_a_note_for_data(tmp_path):
+def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
     folder = unwritable(tmp_path)
-    work, data = rows.workspace_row(folder), rows.data_row(folder)
+    work = rows.workspace_row(folder)
     assert work.state == PROBLEM and str(folder) in work.found and str(folder) in work.cure
-    assert data.state == NOTE and "digits at hand" in data.found
+    monkeypatch.setattr(download, "HOME", tmp_path.parent / "home")
+    data = rows.data_row(folder)  # a shared folder may well be read-only
+    assert data.state == OK and f"what is new goes to {tmp_path.parent / 'home'}" in data.found
+    monkeypatch.setattr(download, "HOME", folder)
+    data = rows.data_row(folder)
+    assert data.state == NOTE and "nothing new can be kept" in data.found and str(folder) in data.cure
 
 
 def test_the_data_folder_says_what_it_holds(tmp_path):
@@ -162,7 +170,7 @@ def test_a_full_disk_is_a_problem(tmp_path):
     if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a tiny disk can be mounted by root on Linux only")
     try:
-        found = rows.disk_row(tmp_path)
+        found = disk_row(tmp_path)
         assert found.state == PROBLEM and "1 MB free" in found.found and found.cure
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -173,7 +181,7 @@ def test_a_port_in_use_is_passed_over():
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        found = rows.port_row(taken)
+        found = port_row(taken)
         free = int(found.found.split()[0])
         assert found.state == OK and f"{taken} is taken" in found.found and free != taken
         with socket.socket() as again:
