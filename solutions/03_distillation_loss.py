@@ -45,9 +45,9 @@ exercises.strict()
 # means: numbers that are part of the model, and that no gradient ever touches.
 
 # %%
-d = data.load(DATA)
-x, y = d.x_train[:ROWS], d.y_train[:ROWS]
-PIXELS, CLASSES = x[0].numel(), len(d.classes)
+pictures = data.load(DATA)
+x, y = pictures.x_train[:ROWS], pictures.y_train[:ROWS]
+PIXELS, CLASSES = x[0].numel(), len(pictures.classes)
 
 
 def make_teacher(hidden=128):
@@ -57,7 +57,7 @@ def make_teacher(hidden=128):
 
 torch.manual_seed(0)
 teacher = models.freeze(train.fit(make_teacher(), (x, y), losses.cross_entropy, epochs=15))
-print(f"the teacher's accuracy: {measure.accuracy(train.predict(teacher, d.x_test), d.y_test)}")
+print(f"the teacher's accuracy: {measure.accuracy(train.predict(teacher, pictures.x_test), pictures.y_test)}")
 
 # %% [markdown]
 # ## 1 · The loss, from its definition
@@ -182,8 +182,8 @@ def gradient(loss, student_logits, teacher_logits, T):
 # Real logits: an untrained student's and the teacher's, on the pictures kept for validation.
 
 # %% tags=["nbval-check-output"]
-z = train.predict(models.mlp(PIXELS, 16, CLASSES, seed=0), d.x_val).double()  # (N, C) student
-v = train.predict(teacher, d.x_val).double()  # (N, C) teacher
+z = train.predict(models.mlp(PIXELS, 16, CLASSES, seed=0), pictures.x_val).double()  # (N, C) student
+v = train.predict(teacher, pictures.x_val).double()  # (N, C) teacher
 for T in (1.0, 4.0, 16.0):
     gap = (kd_gradient(z, v, T) - gradient(kd_loss, z, v, T)).abs().max()
     print(f"T={T:g}: formula and autograd agree to 1e-12: {bool(gap < 1e-12)}")
@@ -391,7 +391,7 @@ distill_loss = check("3.4", distill_loss)
 # by that teacher's entropy, the constant $s\,\ln C$.
 
 # %% tags=["nbval-check-output"]
-s, labels = 0.1, d.y_val
+s, labels = 0.1, pictures.y_val
 smoothed = losses.cross_entropy(z, labels, label_smoothing=s)
 know_nothing = torch.zeros_like(z)  # (N, C): equal logits, every class 1/C
 distilled = distill_loss(z, labels, know_nothing, T=1.0, hard_weight=1 - s, soft_weight=s)
@@ -443,7 +443,7 @@ def distil(loss, teacher_logits):
         return models.mlp(PIXELS, 16, CLASSES, seed=seed)
 
     students = train.fit_many(make, (x, y, teacher_logits), mixed, seeds=SEEDS, **SETTINGS)
-    return measure.correct(train.predict(students, d.x_test), d.y_test)
+    return measure.correct(train.predict(students, pictures.x_test), pictures.y_test)
 
 
 # %% [markdown]
@@ -591,7 +591,7 @@ def layout(loss):
 
 
 def direction(loss):
-    """For (1/2, 1/2) and (1/4, 3/4), KL in one direction is 0.1438 nats and in the other 0.1308."""
+    """Teacher (1/2, 1/2), student (1/4, 3/4): 0.1438 nats, more than the 0.1308 of the roles exchanged."""
     half, quarter = torch.tensor([[1.0, 1.0]]).log(), torch.tensor([[1.0, 3.0]]).log()  # (1, 2) logits
     return bool(loss(quarter, half, 1.0) > 1.05 * loss(half, quarter, 1.0))
 
@@ -723,7 +723,7 @@ def answers_fit(epoch, student, teacher, x):
     """Each batch of answers is what the teacher, as it was before, says to the pictures of that batch."""
     asked = models.freeze(copy.deepcopy(teacher))
     seen = epoch(student, teacher, x)
-    return all(torch.allclose(asked(pictures), given, atol=1e-4) for pictures, _, given in seen)
+    return all(torch.allclose(asked(shown), given, atol=1e-4) for shown, _, given in seen)
 
 
 # %% tags=["nbval-check-output"]
@@ -776,7 +776,8 @@ print(
 #   with plain gradient descent.
 # - NOT SEPARABLE at this number of seeds is no proof of equality.
 # - Invariants convict what they ask about. A loss that passes all of them can still be wrong.
-#
+
+# %% [markdown]
 # ### Go further
 #
 # 1. Write a bug that passes every invariant of this lesson. Then write the invariant that convicts it.
