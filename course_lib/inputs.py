@@ -38,7 +38,10 @@ def checked_loss(value):
 
 
 def checked_data(data, loss, epochs, batch_size):
-    """data as a tuple of tensors of one length, or a sentence that says what is wrong."""
+    """data as a tuple of tensors of one length, or a sentence that says what is wrong.
+
+    Data are numbers: logits that a teacher gave with a gradient lose it here, so that no step trains the teacher.
+    """
     if not isinstance(data, (tuple, list)) or not data or not all(isinstance(t, torch.Tensor) for t in data):
         came = [type(t).__name__ for t in data] if isinstance(data, (tuple, list)) else type(data).__name__
         raise TypeError(
@@ -57,7 +60,7 @@ def checked_data(data, loss, epochs, batch_size):
         except TypeError:
             given = count(len(data) - 1, "target")
             raise TypeError(f"the loss is called with the logits and {given}, but it takes {signature}") from None
-    return tuple(data)
+    return tuple(t.detach() for t in data)
 
 
 def checked_rows(rows, seeds, data):

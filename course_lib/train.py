@@ -21,6 +21,9 @@ def fit(model, data, loss, epochs=30, batch_size=64, lr=3e-3, seed=0, on_epoch=N
     run = _epochs(model, data, loss, epochs, batch_size, lr, seed)
     try:
         _follow(run, count(epochs, "epoch"), epochs, on_epoch, lambda x: predict(model, x))
+    except KeyboardInterrupt:
+        print("The model keeps what it has learned so far.")
+        raise
     finally:
         model.eval()
     return model
