@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -236,8 +237,10 @@ CAUSES = [
     ),
     (
         r"No matching distribution|Could not find a version",
-        "The package index has no version that fits.\nThe versions are in constraints.txt. Is this Python too new for "
-        "them, or this computer of a kind that torch no longer supports? Try Python 3.11 or 3.12.",
+        "The package index has no version that fits, or could not be read.\nAsked for were the versions of constraints.txt. "
+        "torch is made for Linux, Windows (both 64 bits) and macOS 14 or newer on Apple silicon, and for Python 3.11 "
+        f"to 3.14; this is Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.platform()}.\nIf that fits, "
+        "check the network and run the same command again; if not, try another Python or another computer.",
     ),
 ]
 
