@@ -1,4 +1,4 @@
-"""Pictures with alt text, and sliders over them that also read well where nothing is live."""
+"""Pictures with an alt text, and sliders over them that also read well where nothing is live."""
 
 import base64
 import html
@@ -7,48 +7,68 @@ import io
 import ipywidgets as widgets
 from IPython.display import display
 
+DPI = 144  # 1.5 dots per CSS pixel: sharp on most screens, and small in a stored notebook
+
 
 def show(fig, alt):
-    """Put a figure on the page with an alt text that says what the picture shows."""
+    """Put a figure on the page with an alt text that says what the picture shows, its values too."""
     display({"text/html": _picture(fig, alt), "text/plain": alt}, raw=True)
 
 
-def explore(draw, **sliders):
-    """Sliders above a picture that follows them. draw(**values) -> (figure, alt text).
+def explore(draw, **controls):
+    """Controls above a picture that follows them. draw(**values) -> (figure, alt text).
 
+    explore(draw, T=slider("temperature T", 0.5, 20, 1.0)); any widget with a value will do as a control (a dropdown, say).
     Where nothing is live (an exported page, a stored notebook) the first picture is shown with its alt text.
     """
-    view = widgets.HTML()
+    for name, control in controls.items():
+        if not (hasattr(control, "value") and hasattr(control, "observe")):
+            raise TypeError(f"{name} must be a control, such as slider({name!r}, 0, 10, 1); got {control!r}")
+        control.description = control.description or name
 
-    def update(_=None):
+    def page():
+        answer = draw(**{name: control.value for name, control in controls.items()})
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise TypeError(f"draw must return (figure, alt text); it returned {type(answer).__name__}")
+        return _picture(*answer), answer[1]
+
+    first, alt = page()  # an error here is the cell's own error, and is shown as one
+    view = widgets.HTML(first)
+
+    def update(_):
         try:
-            fig, alt = draw(**{name: slider.value for name, slider in sliders.items()})
-            view.value = _picture(fig, alt)
-        except Exception as error:  # an error in a callback would vanish in a log; show it where the picture was
-            alt = f"The picture could not be drawn: {type(error).__name__}: {error}"
-            view.value = f'<p role="alert">{html.escape(alt)}</p>'
-        return alt
+            view.value = page()[0]
+        except Exception as error:  # one in a callback would vanish in a log: show it where the picture was
+            words = html.escape(f"The picture could not be drawn: {type(error).__name__}: {error}")
+            view.value = f'<p role="alert">{words}</p>'
 
-    alt = update()
-    for slider in sliders.values():
-        slider.observe(update, "value")
-    box = widgets.VBox([*sliders.values(), view])
-    still = view.value + "<p><em>Run this cell in Jupyter to move the sliders.</em></p>"
-    display({**box._repr_mimebundle_(), "text/plain": alt, "text/html": still}, raw=True)
+    for control in controls.values():
+        control.observe(update, "value")
+    box = widgets.VBox([*controls.values(), view])
+    still = first + "<p><em>Run this cell in Jupyter to move the controls.</em></p>"
+    display({**box._repr_mimebundle_(), "text/html": still, "text/plain": alt}, raw=True)
 
 
 def slider(label, low, high, value, step=0.1):
-    """A slider that the keyboard moves; its label is read aloud by a screen reader."""
-    return widgets.FloatSlider(
-        description=label, min=low, max=high, value=value, step=step, style={"description_width": "initial"}
-    )
+    """A slider that mouse and arrow keys move; of whole numbers if low, high, value and step are."""
+    if not low <= value <= high:
+        raise ValueError(f"a slider starts between its ends, {low} and {high}; got {value}")
+    look = {"description": label, "tooltip": label, "style": {"description_width": "initial"}}
+    look["layout"] = {"width": "36em", "max_width": "100%"}
+    ends = {"min": low, "max": high, "value": value, "step": step}
+    if all(isinstance(number, int) for number in ends.values()):
+        return widgets.IntSlider(**ends, **look)
+    decimals = len(f"{step:g}".partition(".")[2])
+    return widgets.FloatSlider(**ends, **look, readout_format=f".{decimals}f")
 
 
 def _picture(fig, alt):
+    if not (isinstance(alt, str) and alt.strip()):
+        raise ValueError(f"a picture needs an alt text that says what it shows, with its values; got {alt!r}")
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=96, metadata={"Software": None})
+    fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     return (
-        f'<figure style="margin:0"><img style="max-width:100%" alt="{html.escape(alt, quote=True)}" '
-        f'src="data:image/png;base64,{data}"></figure>'
+        f'<figure style="margin:0"><img style="max-width:100%" width="{96 * fig.get_figwidth():.0f}" '
+        f'alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}"></figure>'
     )

@@ -1,13 +1,21 @@
-"""The house style; one colour and one marker per role."""
+"""The house style. Plain numbers in, axes out; one colour and marker per role, intervals drawn, labels at the lines.
+
+ax=None makes a new figure; ax.figure is what `show` puts on the page. No figure here is known to pyplot, so none is
+shown twice, none leaks, and nothing has to be closed.
+"""
+
+import math
+import textwrap
 
 import matplotlib
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from course_lib.measure import Estimate
 
-ROLE = {  # role: (colour, marker); told apart without colour, and dark enough to read as text on white
+ROLE = {  # role: (colour, marker), told apart without colour, and dark enough to read as text on white
     "teacher": ("#1a1a1a", "s"),
     "student": ("#0072b2", "o"),
     "alone": ("#c44e00", "^"),
@@ -15,8 +23,10 @@ ROLE = {  # role: (colour, marker); told apart without colour, and dark enough t
     "label smoothing": ("#00795c", "v"),
     "control": ("#6b6b6b", "X"),
 }
-OTHERS = (("#8a6100", "P"), ("#5b4bb5", "p"), ("#1f6f78", "h"), ("#8c2d3a", "*"), ("#4d6b1f", "<"), ("#30507a", ">"))
-SYNONYMS = {"distilled": "student", "smooth": "label smoothing", "shuffled": "control", "random": "control"}
+ALSO = {"the teacher": "teacher", "distilled": "student", "shuffled": "control", "random": "control"}
+OTHERS = ("#8a6100", "#5b4bb5", "#8c2d3a", "#1f6f78", "#4d6b1f", "#30507a")  # names that play no role
+MARKERS = "osv^DXPp*h<>"
+PLAIN = "#4a6580"  # bars of no role in particular
 STYLE = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -24,7 +34,6 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "axes.axisbelow": True,
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -40,100 +49,208 @@ def figure(width=7, height=3.5, columns=(1,)):
         return fig, axes[0] if len(axes) == 1 else axes
 
 
-def look(name, taken=()):
-    """(colour, marker) of a name: that of the role named in it, else a free one."""
-    role = name if name in ROLE else SYNONYMS.get(name)
-    for word in (*ROLE, *SYNONYMS):
-        if role is None and word in name.lower():
-            role = SYNONYMS.get(word, word)
-    if role and ROLE[role] not in taken:
-        return ROLE[role]
-    return next((one for one in OTHERS if one not in taken), OTHERS[-1])
+def look(name):
+    """(colour, marker) of a name: those of the role it begins with, as "student, T=4" does; else of no role."""
+    for word in (*ROLE, *ALSO):
+        if name.lower().startswith(word):
+            return ROLE[ALSO.get(word, word)]
+    return OTHERS[0], MARKERS[0]
 
 
 def looks(names):
-    found = []
+    """{name: (colour, marker)}, no two markers alike; names of one role share its colour."""
+    found, markers, others = {}, list(MARKERS), list(OTHERS)
     for name in names:
-        found.append(look(name, found))
-    return dict(zip(names, found, strict=True))
+        colour, marker = look(name)
+        if colour == OTHERS[0]:
+            colour = others.pop(0) if len(others) > 1 else others[0]
+            marker = next(m for m in reversed(markers))
+        elif marker not in markers:
+            marker = markers[-1]
+        if len(markers) > 1:
+            markers.remove(marker)
+        found[name] = colour, marker
+    return found
 
 
 def probabilities(probs, classes, ax=None):
-    """Bars of a distribution over the classes. probs (C,)."""
+    """Bars of one answer over the classes. probs (C,)."""
     ax = figure()[1] if ax is None else ax
-    ax.bar([str(c) for c in classes], torch.as_tensor(probs).tolist(), color=ROLE["student"][0])
+    ax.bar([str(c) for c in classes], torch.as_tensor(probs).tolist(), color=PLAIN)
+    ax.grid(False, axis="x")
     ax.set(xlabel="class", ylabel="probability", ylim=(0, 1))
     return ax
 
 
 def estimates(named, xlabel, ax=None):
     """A dot with its interval for each {name: Estimate}, one row per name."""
-    ax = figure(height=1.2 + 0.45 * len(named))[1] if ax is None else ax
+    ax = figure(height=1 + 0.4 * len(named))[1] if ax is None else ax
     for row, (name, (colour, marker)) in enumerate(looks(named).items()):
         one = named[name]
-        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2)
-        ax.plot([one.value], [row], marker=marker, color=colour, markersize=8)
+        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2.5, solid_capstyle="butt")
+        ax.plot([one.value], [row], marker=marker, color=colour, markersize=9, markeredgecolor="white")
     ax.set_yticks(range(len(named)), list(named))
-    ax.invert_yaxis()
-    ax.set_xlabel(f"{xlabel} (95% interval)")
+    ax.set_ylim(len(named) - 0.4, -0.6)
+    ax.grid(False, axis="y")
+    ax.locator_params(axis="x", nbins=7)
+    ax.set_xlabel(f"{xlabel}\n{_kind(named.values())}")
     return ax
 
 
 def lines(x, named, xlabel, ylabel, ax=None):
-    """A line per {name: [Estimate or float]} over x, with its interval as a band, labelled at its end."""
+    """A line per {name: [Estimate or float]} over x, intervals as bands, each name at its line's right end."""
     ax = figure()[1] if ax is None else ax
+    x, colours, ends, given = [float(one) for one in x], [], [], []
     for name, (colour, marker) in looks(named).items():
-        ys = named[name]
-        value = [y.value if isinstance(y, Estimate) else float(y) for y in ys]
-        ax.plot(x, value, color=colour, marker=marker, markersize=5)
-        if any(isinstance(y, Estimate) for y in ys):
-            low = [y.low if isinstance(y, Estimate) else float(y) for y in ys]
-            high = [y.high if isinstance(y, Estimate) else float(y) for y in ys]
-            ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        ax.annotate(f" {name}", (x[-1], value[-1]), color=colour, va="center")
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+        ys = list(named[name])
+        if len(ys) != len(x):
+            raise ValueError(f"expected one number for each of the {len(x)} values of x; {name!r} has {len(ys)}")
+        value = [float(getattr(y, "value", y)) for y in ys]
+        line = "--" if colour in colours else "-"
+        colours.append(colour)
+        few = "" if len(x) > 25 else marker  # markers help to follow a line only while they stand apart
+        ax.plot(x, value, line, color=colour, marker=few, markersize=7, markeredgecolor="white")
+        found = [y for y in ys if isinstance(y, Estimate)]
+        given += found
+        if found:
+            low, high = ([float(getattr(y, end, y)) for y in ys] for end in ("low", "high"))
+            ax.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        seen = [point for point in zip(x, value, strict=True) if math.isfinite(point[1])]
+        ends.append((name, colour, max(seen)))
+    _label(ax, ends)
+    ax.set(xlabel=f"{xlabel}\nshaded: {_kind(given)}" if given else xlabel, ylabel=ylabel)
     return ax
 
 
 def reliability(named, ax=None):
-    """Accuracy against confidence for each {name: Calibration}; on the diagonal, confidence is honest."""
-    ax = figure(5, 4.5)[1] if ax is None else ax
+    """Accuracy against confidence for each {name: Calibration}; on the diagonal a model is right as often as sure."""
+    ax = figure(7, 4.5)[1] if ax is None else ax
     ax.plot([0, 1], [0, 1], color="#999999", linestyle="--", linewidth=1)
+    ends = []
     for name, (colour, marker) in looks(named).items():
         one = named[name]
-        seen = one.count > 0
-        ax.plot(one.confidence[seen], one.accuracy[seen], color=colour, marker=marker, label=name)
-    ax.legend(frameon=False)
-    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+        x, y, low, high = (
+            values[one.count > 0].tolist() for values in (one.confidence, one.accuracy, one.low, one.high)
+        )
+        ax.vlines(x, low, high, color=colour, linewidth=1.5, alpha=0.5)
+        ax.plot(x, y, color=colour, marker=marker, markersize=7, markeredgecolor="white")
+        ends.append((f"{name}\nECE {one.ece.value:.1%}", colour, (x[-1], y[-1])))
+    _label(ax, ends)
+    ax.set(
+        xlabel="confidence\nbars: 95% interval of the bin's accuracy", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.01)
+    )
+    return ax
+
+
+def picture(x, title="", ax=None):
+    """One picture x (channels, h, w) in [0, 1]; with one channel, ink is dark."""
+    ax = figure(2, 2)[1] if ax is None else ax
+    ax.imshow(torch.as_tensor(x).permute(1, 2, 0).squeeze(-1).cpu().numpy(), cmap="gray_r", vmin=0, vmax=1)
+    ax.set_axis_off()
+    ax.set_title(str(title), fontsize=10)
     return ax
 
 
 def pictures(x, titles=None, columns=10):
     """A grid of pictures x (N, channels, h, w) in [0, 1]; returns the figure."""
+    if titles is not None and len(titles) != len(x):
+        raise ValueError(f"expected one title for each of the {len(x)} pictures; got {len(titles)}")
     columns = min(columns, len(x))
     rows = -(-len(x) // columns)
-    fig = Figure(figsize=(columns * 0.9, rows * (1.2 if titles is not None else 0.9)), layout="constrained")
+    fig = Figure(figsize=(columns * 0.95, rows * (1.2 if titles is not None else 0.95)), layout="constrained")
     FigureCanvasAgg(fig)
-    for i, picture in enumerate(x):
-        ax = fig.add_subplot(rows, columns, i + 1)
-        ax.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray_r", vmin=0, vmax=1)
-        ax.set_axis_off()
-        if titles is not None:
-            ax.set_title(str(titles[i]), fontsize=9)
+    for i, one in enumerate(x):
+        picture(one, "" if titles is None else titles[i], fig.add_subplot(rows, columns, i + 1))
     return fig
 
 
 def heatmap(matrix, row_labels, column_labels, label, ax=None):
     """A matrix (R, C) as colours with its numbers written in; label names the numbers and their unit."""
-    matrix = torch.as_tensor(matrix, dtype=torch.float)
-    ax = figure(6.5, 5)[1] if ax is None else ax
+    matrix = torch.as_tensor(matrix).detach().cpu()
+    expected = (len(row_labels), len(column_labels))
+    if tuple(matrix.shape) != expected:
+        raise ValueError(f"expected a matrix {expected}, one row and column per label; got {tuple(matrix.shape)}")
+    ax = figure(1.8 + 0.55 * expected[1], 1.1 + 0.42 * expected[0])[1] if ax is None else ax
+    top = float(matrix.abs().max()) or 1.0
+    signed = bool((matrix < 0).any())  # orange below zero, white at zero, purple above
+    image = ax.imshow(
+        matrix.numpy(), cmap="PuOr" if signed else "Blues", vmin=-top if signed else 0, vmax=top, aspect="auto"
+    )
     ax.grid(False)
-    image = ax.imshow(matrix, cmap="Blues", aspect="auto")
-    ax.set_xticks(range(matrix.shape[1]), [str(c) for c in column_labels])
-    ax.set_yticks(range(matrix.shape[0]), [str(r) for r in row_labels])
+    ax.set_xticks(range(expected[1]), [str(c) for c in column_labels])
+    ax.set_yticks(range(expected[0]), [str(r) for r in row_labels])
+    spec = ".2f" if matrix.is_floating_point() else ",d"
     for r, row in enumerate(matrix.tolist()):
         for c, value in enumerate(row):
-            dark = value > (matrix.min() + matrix.max()) / 2
-            ax.text(c, r, f"{value:.2g}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+            red, green, blue, _ = image.to_rgba(value)
+            ink = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
+            ax.text(c, r, f"{value:{spec}}", ha="center", va="center", fontsize=9, color=ink)
     ax.figure.colorbar(image, ax=ax, label=label)
     return ax
+
+
+def _kind(found):
+    """What the intervals of these Estimates are, and their n where it is the same for all."""
+    kinds, counts = dict.fromkeys(one.kind for one in found), {one.n for one in found}
+    return " or ".join(kinds) + (f", n={counts.pop()}" if len(counts) == 1 else "")
+
+
+class _Label(Annotation):
+    """A name to the right of its line's last point; it moves up or down at drawing time to keep clear of the others."""
+
+    others = ()  # all labels of one plot, this one too
+
+    def update_positions(self, renderer):
+        wanted = sorted((one.axes.transData.transform(one.xy)[1], i, one) for i, one in enumerate(self.others))
+        scale = self.figure.dpi / 72
+        heights = [14 * scale * (1 + one.get_text().count("\n")) for *_, one in wanted]
+        places = _spread([at for at, *_ in wanted], heights, self.axes.bbox.y0, self.axes.bbox.y1)
+        for (at, _, one), place in zip(wanted, places, strict=True):
+            one.xyann = (10, (place - at) / scale)
+            one.arrow_patch.set_visible(abs(place - at) > 4 * scale)  # a thin line back to the point it was moved from
+        super().update_positions(renderer)
+
+
+def _label(ax, ends):
+    """Write each (name, colour, (x, y)) beside its point, in its colour."""
+    labels = []
+    for name, colour, point in ends:
+        one = _Label(
+            "\n".join(textwrap.fill(line, 26) for line in name.split("\n")),
+            point,
+            xytext=(10, 0),
+            textcoords="offset points",
+            color=colour,
+            fontsize=11,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+                "shrinkB": 4,
+            },
+        )
+        one.set_transform(matplotlib.transforms.IdentityTransform())
+        labels.append(ax.add_artist(one))
+        one.set_clip_on(False)
+    for one in labels:
+        one.others = labels
+
+
+def _spread(wanted, heights, low, high):
+    """Places as near as can be to those wanted (sorted), no two nearer than their heights allow, between low and high."""
+    room = [0.0]
+    for below, above in zip(heights, heights[1:], strict=False):
+        room.append(room[-1] + (below + above) / 2)
+    blocks = []  # [mean, size]: neighbours that touch move as one block (isotonic regression)
+    for at, shift in zip(wanted, room, strict=True):
+        blocks.append([at - shift, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (one, n), (two, m) = blocks[-2:]
+            blocks[-2:] = [[(one * n + two * m) / (n + m), n + m]]
+    low, high = low + heights[0] / 2, high - heights[-1] / 2 - room[-1]
+    means = [max(low, min(mean, high)) for mean, size in blocks for _ in range(size)]
+    return [mean + shift for mean, shift in zip(means, room, strict=True)]
