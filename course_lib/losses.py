@@ -10,7 +10,8 @@ import torch.nn.functional as F
 def cross_entropy(student_logits, labels, label_smoothing=0.0):
     """-log of the probability given to the label. student_logits (B, C), labels (B,) whole numbers -> () nats."""
     student_logits = _logits("student_logits", student_logits)
-    if labels.is_floating_point() or labels.shape != student_logits.shape[:1] or student_logits.dim() != 2:
+    whole = isinstance(labels, torch.Tensor) and not labels.is_floating_point()
+    if not whole or student_logits.dim() != 2 or labels.shape != student_logits.shape[:1]:
         raise ValueError(
             f"student_logits (B, C) come with one whole number per example, labels (B,); they came as "
             f"{_words(student_logits)} and {_words(labels)}. Are two arguments swapped?"
