@@ -66,7 +66,7 @@ print(f"eight, averaged:  {accuracy(predict(teacher, data.x_val), data.y_val)}")
 # %% [markdown]
 # One number here is about one model on these pictures, so its interval speaks of the pictures alone (n says so).
 #
-# ### Exercise 4.1 · Freeze the teacher · 5 minutes · ●○○
+# ### Exercise 4.1 · Freeze the teacher · 5 minutes · difficulty ●○○
 #
 # A teacher gives answers; it does not learn, and its answer to a picture must not depend on the other pictures in the
 # batch. Two switches see to that. One turns off what layers do only while training. The other stops gradients.
@@ -103,7 +103,7 @@ teacher_says_val = predict(teacher, data.x_val)
 # **Idea.** Distillation is ordinary training in which the target is another model's answer. Nothing here needs a
 # label.
 #
-# ### Exercise 4.2 · Distil: the whole loop · 12 minutes · ●●●
+# ### Exercise 4.2 · Distil: the whole loop · 12 minutes · difficulty ●●●
 #
 # For each epoch: a new random order, cut into batches. For each batch: the teacher's answer, the student's answer,
 # the loss, one step of Adam. The student is in train mode while it learns, and is given back in eval mode. `kd_loss`
@@ -135,7 +135,7 @@ distil = check("4.2", distil)
 # hint("4.2")
 
 # %% [markdown]
-# ### Exercise 4.3 · Evaluate: accuracy and agreement · 8 minutes · ●●○
+# ### Exercise 4.3 · Evaluate: accuracy and agreement · 8 minutes · difficulty ●●○
 #
 # Two questions about a student. *Accuracy*: is its answer the label? *Agreement*: is its answer the teacher's, right
 # or wrong? The second needs no label at all, so you can ask it of pictures that nobody has labelled.
@@ -225,7 +225,7 @@ show(fig, f"Accuracy on val of {SEEDS} pairs of students: alone {b.min():.1%} to
      f"{a.max():.1%}; the distilled one is the better of the pair in {int((a > b).sum())} of {SEEDS}.")  # fmt: skip
 
 # %% [markdown]
-# ### Exercise 4.4 · An interval from pairs · 8 minutes · ●●○
+# ### Exercise 4.4 · An interval from pairs · 8 minutes · difficulty ●●○
 #
 # How far might the mean difference be off, with other seeds? The $S$ differences $d_s = a_s - b_s$ are $S$ draws of
 # one number. Their mean $\bar d$ has the standard error $s_d / \sqrt{S}$, and Student's t (1908) says how many of
@@ -274,7 +274,7 @@ print(f"over seeds and pictures:     {100 * both.value:+.1f} points [{100 * both
 # | random teacher | an untrained network's answers | any second opinion helps |
 
 # %% [markdown]
-# ### Exercise 4.5 · A control: right class, wrong picture · 8 minutes · ●●○
+# ### Exercise 4.5 · A control: right class, wrong picture · 8 minutes · difficulty ●●○
 #
 # Hand the teacher's answers round *inside each class*: every picture of a 7 gets the answer to some 7, as a whole
 # row, and no answer is lost. What a 7 is like on average survives; what *this* 7 is like does not.
@@ -300,7 +300,7 @@ shuffle_within_class = check("4.5", shuffle_within_class)
 # hint("4.5")
 
 # %% [markdown]
-# ### Exercise 4.6 · Choose on val · 6 minutes · ●○○
+# ### Exercise 4.6 · Choose on val · 6 minutes · difficulty ●○○
 #
 # Each arm may try six settings, no more, and is judged by the mean over its sixteen seeds on *val*. The best single
 # seed is luck, and luck does not come twice. Write the choice.
@@ -468,10 +468,10 @@ print("few labels: distilled is", primary.word, "than alone")
 print("few labels, gain between 3 and 9 points:", 0.03 < primary.difference.value < 0.09)
 print("all labels, difference below 1 point:", abs(rich_difference) < 0.01)
 print("shuffled teacher worse than distilled:", compare(
-    right["shuffled teacher"], right["distilled"], "shuffled", "distilled").word)  # fmt: skip
+    right["shuffled teacher"], right["distilled"], "shuffled", "distilled", exploratory=True).word)  # fmt: skip
 print(
     "random teacher worse than distilled:",
-    compare(right["random teacher"], right["distilled"], "random", "distilled").word,
+    compare(right["random teacher"], right["distilled"], "random", "distilled", exploratory=True).word,
 )
 
 # %%
@@ -558,14 +558,16 @@ print(f"With {LABELLED} pictures, a teacher's answers instead of labels move a 1
 # **Sources.** Hinton, Vinyals and Dean (2015) for the method. Szegedy et al. (2016) for label smoothing. Stanton et
 # al. (2021): a student can gain accuracy and still copy its teacher imperfectly; that is why agreement stands beside
 # accuracy here.
-#
+
+# %% [markdown]
 # ### What this cannot show
 #
 # - The teacher had all the labels. Measured from the first label on, nothing came for free.
 # - Two small networks, one data set of small pictures. On other pairs the gain may vanish or grow; lesson 05 asks at full size.
 # - Sixteen seeds bound the mean, not the next single run: look at the pairs again.
 # - A few hundred test pictures cannot tell differences below about a point.
-#
+
+# %% [markdown]
 # ### Go further
 #
 # 1. **Your own pictures.** Put them in `train/<class>/` and `test/<class>/` under one folder, all of one size, set `DATA` to its
