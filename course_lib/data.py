@@ -128,9 +128,16 @@ def _decoded(name, places, files, read):
 
 def _stamped(name, files):
     """A file name that tells where the files are and changes when they do: name, place, state (sizes and times)."""
-    stats = [file.stat() if file.exists() else None for file in files]
-    state = [(str(file), stat and (stat.st_size, stat.st_mtime_ns)) for file, stat in zip(files, stats, strict=True)]
-    place = os.path.commonpath(files) if files else ""
+
+    def seen(file):
+        try:
+            stat = os.stat(file)
+        except FileNotFoundError:  # it is still to be downloaded
+            return None
+        return stat.st_size, stat.st_mtime_ns
+
+    place = os.path.commonpath([min(files), max(files)]) if files else ""
+    state = [(str(file), seen(file)) for file in files]
     return "-".join([name, *(hashlib.sha256(repr(x).encode()).hexdigest()[:8] for x in (place, state))]) + ".pt"
 
 

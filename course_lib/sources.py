@@ -6,9 +6,11 @@ read() gives {"train": (x, y), "test": (x, y), perhaps "val": (x, y)} and the cl
 """
 
 import gzip
+import os
 import pickle
 import struct
 import tarfile
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -86,9 +88,13 @@ def idx(name, places):
             files.append(packed[0] if packed else places[-1] / about["folder"] / f"{stem}.gz")
 
     def read():
-        for stem, path in zip(about["md5"], files, strict=True):
-            if path.suffix == ".gz":
-                fetch(path, [about["url"] + path.name], about["md5"][stem])
+        packed = [(path, about["md5"][stem]) for stem, path in zip(about["md5"], files, strict=True) if path.suffix]
+        for path, md5 in packed:
+            try:
+                fetch(path, [about["url"] + path.name], md5)
+            except DataError as error:
+                names = ", ".join(path.name for path, _ in packed if not path.exists())
+                raise DataError(f"{error} {name} still needs: {names}.") from None
         train_x, train_y, test_x, test_y = map(read_idx, files)
         return {"train": (train_x[:, None], train_y), "test": (test_x[:, None], test_y)}, about["classes"]
 
@@ -167,8 +173,10 @@ def cifar10_batches(files):
 def pictures(path, size=None):
     """A folder, or a tar of one, with train/<class>/*.png (or jpg) and test/<class>/..., perhaps val/<class>/...."""
     if path.is_dir():
-        files = sorted(file for file in path.glob("*/*/*") if file.suffix.lower() in PICTURES)
-        return files, lambda: read_pictures([(*file.parts[-3:], file) for file in files], open_file, path, size)
+        folders = [label for part in ("train", "val", "test") for label in subfolders(path / part)]
+        entries = [(*label.parts[-2:], file.name, file.path) for label in folders for file in os.scandir(label)]
+        entries = sorted(entry for entry in entries if entry[2].lower().endswith(PICTURES))
+        return [entry[3] for entry in entries], lambda: read_pictures(entries, partial(open, mode="rb"), path, size)
 
     def read():
         with tarfile.open(path) as tar:
@@ -179,8 +187,8 @@ def pictures(path, size=None):
     return [path], read
 
 
-def open_file(path):
-    return open(path, "rb")
+def subfolders(path):
+    return [label for label in path.iterdir() if label.is_dir()] if path.is_dir() else []
 
 
 def read_pictures(entries, opened, path, size):

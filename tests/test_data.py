@@ -141,6 +141,14 @@ def test_a_set_that_is_missing_or_damaged_is_downloaded_and_read(tmp_path, home,
     assert {path.name for path in raw.iterdir()} == {f"{stem}.gz" for stem in checksums} | {"train-labels-idx1-ubyte"}
 
 
+def test_offline_all_missing_files_are_named(mirror, monkeypatch, home):
+    monkeypatch.setitem(sources.IDX, "mnist", sources.IDX["mnist"] | {"url": mirror})  # an empty folder
+    with pytest.raises(
+        DataError, match="404.*put the file here.*mnist still needs: train-.*, t10k-labels-idx1-ubyte.gz"
+    ):
+        load("mnist")
+
+
 # CIFAR-10
 
 
