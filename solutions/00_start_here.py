@@ -19,7 +19,7 @@
 import random
 
 from course_lib import machine, plots
-from course_lib.checks import check, hint  # noqa: F401
+from course_lib.checks import check, hint
 from course_lib.live import explore, show, slider
 
 print("It runs.")

@@ -21,7 +21,7 @@ import math
 import torch
 
 from course_lib import plots
-from course_lib.checks import check, hint  # noqa: F401
+from course_lib.checks import check, hint
 from course_lib.data import load
 from course_lib.live import explore, show, slider
 from course_lib.losses import cross_entropy
@@ -58,19 +58,14 @@ print(f"right on pictures it has not seen: {accuracy(logits, data.y_val)}")
 # %%
 first, second = logits.topk(2).values.T  # (N,) each: the largest logit of every picture, and the next
 row = (first - second - 3).abs().argmin()
-one = logits[row]  # (10,)
-names = [data.classes[i] for i in one.argsort(descending=True)]
-label = data.classes[data.y_val[row]]
+one, label = logits[row], data.classes[data.y_val[row]]  # (10,)
+names = [data.classes[i] for i in one.argsort(descending=True)]  # the ranking
 
-# %% [markdown]
-# Here it is, and what the network says about it:
-
-# %%
 fig, (left, right) = plots.figure(width=9, columns=(1, 3))
 left.imshow(data.x_val[row, 0], cmap="gray_r")
 left.set_axis_off()
 left.set_title(f"label {label}")
-right.bar(data.classes, one)
+right.bar(data.classes, one, color=plots.PLAIN)
 right.set(xlabel="class", ylabel="logit")
 alt = ", ".join(f"{c}: {z:.1f}" for c, z in zip(data.classes, one, strict=True))
 show(fig, f"A handwritten digit, labelled {label}, and its ten logits: {alt}.")
@@ -91,7 +86,7 @@ show(fig, f"A handwritten digit, labelled {label}, and its ten logits: {alt}.")
 # %%
 my_guess = 0.50  # change me before you go on
 
-# %%
+# %% tags=["nbval-check-output"]
 winner = torch.softmax(torch.tensor([2.0, 1.0, 0.0]) / 2, dim=-1)[0]
 print(f"you said {my_guess:.3f}; it is {winner:.3f}")
 
@@ -118,7 +113,7 @@ print("and in half precision exp(12) is", torch.tensor(12.0, dtype=torch.half).e
 
 # %%
 def softmax(logits: torch.Tensor, T: float = 1.0) -> torch.Tensor:
-    """Probabilities at temperature T. logits (..., C) -> (..., C); each answer (last dim) adds up to 1."""
+    """Probabilities at temperature T. logits (..., C) -> (..., C), adding up to 1 over the last dim."""
     # BEGIN SOLUTION
     z = logits / T
     e = (z - z.max(dim=-1, keepdim=True).values).exp()  # the largest exponent is 0
@@ -145,8 +140,8 @@ alt = []
 for T, ax in zip((1.0, 4.0), axes, strict=True):
     p = softmax(one, T)
     plots.probabilities(p, data.classes, ax).set_title(f"T = {T:g}")
-    alt.append(f"at T = {T:g}, " + ", ".join(f"{c}: {value:.2f}" for c, value in zip(data.classes, p, strict=True)))
-show(fig, f"The network's probabilities for the digit: {'; '.join(alt)}.")
+    alt += [f"T = {T:g}"] + [f"{c}: {value:.2f}" for c, value in zip(data.classes, p, strict=True)]
+show(fig, f"The network's probabilities for the digit at two temperatures. {', '.join(alt)}.")
 
 # %% [markdown]
 # ## When probabilities are too small to exist
@@ -229,12 +224,9 @@ entropy = check("1.3", entropy)
 
 # %% tags=["nbval-check-output"]
 ten = torch.full((10,), 0.1)
-print(f"ten equal digits: {entropy(ten, 2):.2f} bits, which is {entropy(ten):.2f} nats")
-print(f"a fair coin:      {entropy(torch.tensor([0.5, 0.5]), 2):.2f} bits")
-print(f"99 to 1:          {entropy(torch.tensor([0.99, 0.01]), 2):.2f} bits")
-
-# %%
-print(f"you said {my_guess:.2f} bits; it is {entropy(ten, 2):.2f}")
+print(f"you said {my_guess:.2f} bits for ten equal digits; it is {entropy(ten, 2):.2f}, or {entropy(ten):.2f} nats")
+print(f"a fair coin: {entropy(torch.tensor([0.5, 0.5]), 2):.2f} bits")
+print(f"99 to 1: {entropy(torch.tensor([0.99, 0.01]), 2):.2f} bits")
 
 # %% [markdown]
 # ## Turn the knob
@@ -259,8 +251,8 @@ def turn(T, cat, dog, fox, car):
     ranking = " > ".join(PHOTO[i] for i in order)
     ax = plots.probabilities(p, PHOTO)
     ax.set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats   {ranking}")
-    bars = ", ".join(f"{name} {value:.3f}" for name, value in zip(PHOTO, p, strict=True))
-    return ax.figure, f"Bars at T = {T:.1f}: {bars}. Entropy {entropy(p):.2f} nats. Ranking: {ranking}."
+    bars = ", ".join(f"{name} {share:.3f}" for name, share in zip(PHOTO, p, strict=True))
+    return ax.figure, f"T = {T:.1f}: {bars}. Entropy {entropy(p):.2f} nats. Ranking: {ranking}."
 
 
 knobs = {name: slider(f"logit of {name}", -6, 6, z) for name, z in zip(PHOTO, (4, 2, 1, -3), strict=True)}
@@ -270,10 +262,12 @@ explore(turn, T=slider("temperature T", 0.1, 20, 1.0), **knobs)
 # Did you find the most that dog can have? It depends on the logits that you set. For those the lesson began with, try a
 # few hundred temperatures:
 
-# %%
+# %% tags=["nbval-check-output"]
 temperatures = torch.logspace(-1, 2, 300)
-dog = torch.stack([softmax(torch.tensor([4.0, 2.0, 1.0, -3.0]), T)[1] for T in temperatures])
-print(f"you said {my_guess:.3f}; dog gets {dog.max():.3f} at most, at T = {temperatures[dog.argmax()]:.1f}")
+photo = torch.tensor([4.0, 2.0, 1.0, -3.0])
+dog = torch.stack([softmax(photo, T)[1] for T in temperatures])
+best = temperatures[dog.argmax()]
+print(f"you said {my_guess:.3f}; dog gets {dog.max():.3f} at most, at T = {best:.1f}")
 
 # %% [markdown]
 # A little more than its equal share, and it comes down again: a very hot answer gives everyone a quarter. Dog never
@@ -283,29 +277,28 @@ print(f"you said {my_guess:.3f}; dog gets {dog.max():.3f} at most, at T = {tempe
 # ## What never changes
 #
 # **The lesson's primary comparison.** The ranking of all ten classes at T = 1, against six other temperatures, for
-# every picture of `val`. Dividing by a positive number keeps order; exp and a common divisor do too. So this is
-# arithmetic: it needs no seeds and no interval, and one counterexample would end it.
+# every picture of `val`. One picture with a changed ranking would settle it.
 #
 # **Predict.** In what share of the pictures does some T change the ranking?
 
 # %%
 my_guess = 0.10  # change me before you go on
 
-# %%
+# %% tags=["nbval-check-output"]
 order = logits.argsort(dim=-1, descending=True)  # (N, 10), the ranking
 changed = torch.zeros(len(logits), dtype=torch.bool)
 for T in (0.1, 0.5, 2.0, 4.0, 20.0, 100.0):
-    in_order = log_softmax(logits, T).gather(-1, order)  # (N, 10): must never rise from left to right
-    changed |= (in_order.diff(dim=-1) > 0).any(dim=-1)
+    ranked = log_softmax(logits, T).gather(-1, order)  # (N, 10): does it ever rise?
+    changed |= (ranked.diff(dim=-1) > 0).any(dim=-1)
 print(f"you said {my_guess:.0%}; it is {changed.sum()} of {len(changed)} pictures")
 
-# %% tags=["nbval-check-output"]
-print("pictures whose ranking a temperature changed:", changed.sum().item())
-
 # %% [markdown]
-# So accuracy is the same at every T, and so is the list of runners-up. What T changes is how loudly the runners-up
-# speak. That is also why one T, chosen on `val`, can mend a network's over-confidence and leave its accuracy as it
-# was (Guo et al., 2017).
+# Not one. Dividing by a positive number keeps order, and so do exp and a common divisor. This is arithmetic: it needs
+# no seeds and no interval.
+#
+# So accuracy is the same at every T, and so is the list of runners-up. What T changes is how loudly they speak. That
+# is also why one T, chosen on `val`, can mend a network's over-confidence and leave its accuracy as it was (Guo et
+# al., 2017).
 
 # %% [markdown]
 # ## The cold end
@@ -364,7 +357,7 @@ print("T → 0  :", [f"{p:.3f}" for p in cold(tied)])
 
 # %%
 def hot(logits: torch.Tensor, T: float) -> torch.Tensor:
-    """softmax(logits, T) for a large T, to first order in 1/T. logits (..., C) -> (..., C), adding up to 1."""
+    """softmax(logits, T) for a large T, to first order in 1/T. logits (..., C) -> (..., C)."""
     # BEGIN SOLUTION
     C = logits.shape[-1]
     return 1 / C + (logits - logits.mean(dim=-1, keepdim=True)) / (C * T)
@@ -384,12 +377,10 @@ hot = check("1.5", hot)
 my_guess = 2.0  # change me before you go on
 
 # %% tags=["nbval-check-output"]
-z = torch.tensor([4.0, 2.0, 1.0, -3.0]).double()
+z = photo.double()
 error = {T: (hot(z, T) - softmax(z, T)).abs().max().item() for T in (50, 100, 200)}
-print(f"the error shrinks {error[50] / error[100]:.1f} times, then {error[100] / error[200]:.1f} times")
-
-# %%
-print(f"you said {my_guess:.1f} times; it is {error[50] / error[100]:.1f}")
+print(f"you said {my_guess:.1f}; from T = 50 to 100 it gets {error[50] / error[100]:.1f} times smaller")
+print(f"and from 100 to 200 {error[100] / error[200]:.1f} times")
 
 # %% [markdown]
 # **Look.** Drawn over 1/T, first order is a straight line. Follow the exact curve from the left: it sets out along
@@ -399,10 +390,8 @@ print(f"you said {my_guess:.1f} times; it is {error[50] / error[100]:.1f}")
 Ts = [100, 50, 25, 16, 12, 8, 6, 4, 3, 2]
 curves = {"exact": [softmax(z, T)[1] for T in Ts], "first order": [hot(z, T)[1] for T in Ts]}
 ax = plots.lines([1 / T for T in Ts], curves, "1/T (hottest on the left)", "probability of dog")
-alt = "; ".join(f"{name} from {p[0]:.3f} at T = 100 to {p[-1]:.3f} at T = 2" for name, p in curves.items())
-show(
-    ax.figure, f"Dog's probability against 1/T: {alt}. The first order is a straight line; the exact curve bends down."
-)
+alt = "; ".join(f"{name}: {p[0]:.3f} at T = 100, {p[-1]:.3f} at T = 2" for name, p in curves.items())
+show(ax.figure, f"Dog's probability against 1/T. {alt}. First order is straight; exact bends down.")
 
 # %% [markdown]
 # A quarter each time: the error goes like $1/T^2$. And what the straight line carries is the logit minus the mean
@@ -443,33 +432,37 @@ jacobian = check("1.6", jacobian)
 # hint("1.6")
 
 # %% tags=["nbval-check-output"]
-J = jacobian(torch.tensor([4.0, 2.0, 1.0, -3.0]), 2.0)
-print("every column adds up to 0:", torch.allclose(J.sum(0), torch.zeros(4), atol=1e-6))
-print("it is its own mirror image:", torch.allclose(J, J.T, atol=1e-6))
-
-# %%
-print(f"you said {my_guess:g}; the columns add up to {abs(J.sum(0)).max():.0f}: what one class wins, the others lose")
-fig, axes = plots.figure(width=11, height=4, columns=(1, 1))
-for T, ax in zip((1.0, 4.0), axes, strict=True):
-    J = jacobian(torch.tensor([4.0, 2.0, 1.0, -3.0]), T).round(decimals=3) + 0
-    plots.heatmap(J, PHOTO, PHOTO, "probability per unit of logit", ax).set_title(f"T = {T:g}")
-    ax.set(xlabel="logit that moves", ylabel="probability that follows")
-show(
-    fig,
-    f"Two tables of dp/dz: positive on the diagonal, negative beside it. At T = 4 fox follows dog by {J[2, 1]:.3f}.",
-)
+J = {T: jacobian(photo, T) for T in (1.0, 4.0)}
+for T in J:
+    zero = torch.allclose(J[T].sum(0), torch.zeros(4), atol=1e-6)
+    print(f"T = {T:g}: every column adds up to 0: {zero}; car follows its own logit by {J[T][3, 3]:.4f}")
+print(f"you said the columns add up to {my_guess:g}")
 
 # %% [markdown]
-# At T = 1 the table is nearly empty: a sure answer hardly moves, so it teaches little. At T = 4 every class takes part.
-# But note the 1/T in front: softening also makes the push smaller. Keep that in mind until [lesson
-# 03](03_distillation_loss.ipynb), where a factor $T^2$ answers it.
+# What one class wins, the others lose. In percentage points:
+
+# %%
+fig, axes = plots.figure(width=11, height=4, columns=(1, 1))
+for T, ax in zip(J, axes, strict=True):
+    points = (100 * J[T]).round(decimals=2) + 0  # + 0 turns -0 into 0
+    plots.heatmap(points, PHOTO, PHOTO, "points per unit of logit", ax).set_title(f"T = {T:g}")
+    ax.set(xlabel="logit that moves", ylabel="probability that follows")
+cat = ", ".join(f"{100 * J[T][0, 0]:.1f} at T = {T:g}" for T in J)
+show(fig, f"Two tables of dp/dz, positive on the diagonal, negative beside it. Cat follows cat: {cat}.")
+
+# %% [markdown]
+# At T = 1 the car's row and column are nearly empty: a class without a chance hardly moves, and its logit moves
+# next to nothing. At
+# T = 4 every class takes part. But note the 1/T in front: softening makes the large pushes smaller. Keep that in mind
+# until [lesson 03](03_distillation_loss.ipynb), where a factor $T^2$ answers it.
 
 # %% [markdown]
 # ## Which T for this answer?
 #
-# **Idea.** T = 4 means nothing by itself: a network with logits twice as large needs T = 8 for the same answer.
-# Entropy is the common scale. It never falls when T rises ($dH/dT = \mathrm{Var}_p(z) / T^3 \geq 0$), so exactly one
-# T gives the entropy that you want, unless all logits are equal. Halve your way to it.
+# **Idea.** T = 4 means little by itself: a network with logits twice as large needs T = 8 for the same answer.
+# Entropy is the common scale. It never falls when T rises: $dH/dT = \mathrm{Var}_p(z) / T^3 \geq 0$, where
+# $\mathrm{Var}_p(z)$ is the variance of the logits under $p$. So, with one winner, each entropy between 0 and $\log
+# C$ belongs to exactly one T. Halve your way to it.
 
 # %% [markdown]
 # ### Exercise 1.7 · The temperature that gives a wanted entropy · 9 minutes · difficulty ●●●
@@ -479,8 +472,8 @@ show(
 
 
 # %%
-def temperature_for(logits: torch.Tensor, wanted: float, low: float = 0.01, high: float = 100.0) -> float:
-    """The T between low and high at which the entropy of softmax(logits, T) is `wanted` nats. logits (C,)."""
+def temperature_for(logits: torch.Tensor, wanted: float, low=0.01, high=100.0) -> float:
+    """The T in low...high at which softmax(logits, T) has `wanted` nats of entropy. logits (C,)."""
     # BEGIN SOLUTION
     for _ in range(60):
         middle = (low + high) / 2
@@ -504,9 +497,9 @@ temperature_for = check("1.7", temperature_for)
 my_guess = 2.0  # change me before you go on
 
 # %%
-half = math.log(10) / 2
-T_half = temperature_for(one, half)
-print(f"you said T = {my_guess:.1f}; it is T = {T_half:.2f}, up from {entropy(softmax(one)):.2f} nats at T = 1")
+T_half = temperature_for(one, math.log(10) / 2)
+before, after = entropy(softmax(one)), entropy(softmax(one, T_half))
+print(f"you said T = {my_guess:.1f}; it is T = {T_half:.2f}: from {before:.2f} to {after:.2f} nats")
 
 # %% [markdown]
 # **Look.** The network's pictures differ in how sure it is. Slide through T and the pictures, from the one with the
@@ -524,22 +517,21 @@ def look(T, rank):
     left.imshow(data.x_val[row, 0], cmap="gray_r")
     left.set_axis_off()
     left.set_title(f"label {label}")
-    plots.probabilities(p, data.classes, right).set_title(f"T = {T:.1f}   entropy {entropy(p):.2f} nats   {ranking} …")
-    return fig, f"Label {label}. T = {T:.1f}, entropy {entropy(p):.2f} nats, ranking {ranking}, winner {p.max():.3f}."
+    said = f"T = {T:.1f}   entropy {entropy(p):.2f} nats   {ranking} …"
+    plots.probabilities(p, data.classes, right).set_title(said)
+    return fig, f"A digit labelled {label}. {said} The winner has {p.max():.3f}."
 
 
-knobs = {"T": slider("temperature T", 0.1, 20, 2.0), "rank": slider("lead, smallest to largest, %", 0, 100, 20, 1)}
-explore(look, **knobs)
+rank = slider("lead, smallest to largest, %", 0, 100, 20, 1)
+explore(look, T=slider("temperature T", 0.1, 20, 2.0), rank=rank)
 
 # %% [markdown]
 # ## So: what does a temperature do to an answer?
 
 # %%
-print(
-    f"It moves the answer between a label and an equal share, and never touches the ranking ({changed.sum()} of "
-    f"{len(changed)} rankings changed):\nT = {T_half:.2f} takes the picture's answer from "
-    f"{entropy(softmax(one)):.2f} to {entropy(softmax(one, T_half)):.2f} nats, and {names[0]} still leads {names[1]}."
-)
+print("It moves the answer between a label and an equal share, and never touches the ranking:")
+print(f"{changed.sum()} of {len(changed)} rankings changed. T = {T_half:.2f} takes the lesson's picture")
+print(f"from {before:.2f} to {after:.2f} nats, and {names[0]} still leads {names[1]}.")
 
 # %% [markdown]
 # ## What this cannot show
