@@ -1,4 +1,4 @@
-"""The Bug Museum of lesson 03: losses and set-ups that shipped, under letters. Spoilers: the names are further down.
+"""The Bug Museum of lesson 03: defects from real code, under letters. Spoilers: their names are further down.
 
 LOSSES   {"a": loss, ...}   loss(student_logits, teacher_logits, T=4.0) -> (); logits (B, C), or (B, L, C) in text
 SETUPS   {"l": epoch, ...}  epoch(student, teacher, x) trains the student for one epoch on the pictures x and returns
@@ -10,6 +10,7 @@ plaque(letter)              what the exhibit does and where it was seen
 Each exhibit shows one defect and has everything else right, so that it can be convicted of one thing. The code is ours.
 """
 
+import textwrap
 from typing import NamedTuple
 
 import torch
@@ -198,7 +199,7 @@ PLAQUES = {
     ),
     "d": Plaque(
         "no T**2",
-        "Intel's distiller #122 (2019, mended); the Keras example (#869; in #870 its author says it was left out on "
+        "Intel's distiller #122 (2019; the maintainer agreed); the Keras example (#869; in #870 its author says it was left out on "
         "purpose, for simplicity); TextBrewer (code read); torchdistill 1.1.5 where alpha=0 (run: 0.053 for 0.843)",
         "multiply by T**2, or tune the weights anew for every T",
     ),
@@ -270,4 +271,5 @@ PLAQUES = {
 def plaque(letter):
     """The plaque of an exhibit, as text: what it does, where it was seen, its cure."""
     one = PLAQUES[letter]
-    return f"bug_{letter}  {one.name}\n    seen: {one.seen}.\n    cure: {one.cure}."
+    lines = (f"bug_{letter}  {one.name}", f"    seen: {one.seen}.", f"    cure: {one.cure}.")
+    return "\n".join(textwrap.fill(line, 96, subsequent_indent="          ") for line in lines)

@@ -3,7 +3,7 @@
 #   course:
 #     question: Which loss, exactly, and why T²?
 #     minutes: 60
-#     shows: the gradient against T; fifteen bugs that shipped, seen by accuracy and by invariants
+#     shows: the gradient against T; fifteen bugs from real code, seen by accuracy and by invariants
 # ---
 
 # %% [markdown]
@@ -190,34 +190,29 @@ for T in (1.0, 4.0, 16.0):
 
 # %% [markdown]
 # **Look.** Three classes; the teacher's logits are (4, 2, 0). Move the student's first logit and the temperature. The
-# right-hand bars are the push on each logit: $p - q$ times $T$, the slope with its sign turned. Where does the push
-# vanish?
+# right-hand bars are the push on each logit: $p - q$ times $T$, the slope with its sign turned. When is class 0 not
+# pushed at
+# all?
 
 
 # %%
 def draw(T, first):
-    v3, z3 = torch.tensor([4.0, 2.0, 0.0]), torch.tensor([first, 0.0, 1.0])
+    v3, z3 = torch.tensor([4.0, 2.0, 0.0]), torch.tensor([first, 0.0, 1.0])  # (3,) teacher, student
     p3, q3 = (v3 / T).softmax(-1), (z3 / T).softmax(-1)
+    push, loss = T * (p3 - q3), losses.kd_loss(z3[None], v3[None], T)
     fig, ax = plots.figure(8, 3)
     ax.remove()
     left, right = fig.subplots(1, 2)
-    for side, name, probs, hatch in ((-0.2, "teacher", p3, ""), (0.2, "student", q3, "//")):
-        bars = left.bar([c + side for c in range(3)], probs, 0.38, color=plots.ROLE[name][0], hatch=hatch, label=name)
-        left.bar_label(bars, fmt="%.2f", fontsize=9)
-    left.set(xticks=range(3), xlabel="class", ylabel=f"probability at T={T:.1f}", ylim=(0, 1.1))
+    for i, (name, probs) in enumerate({"teacher": p3, "student": q3}.items()):
+        places, (colour, _) = [c + 0.4 * i - 0.2 for c in range(3)], plots.ROLE[name]
+        left.bar_label(left.bar(places, probs, 0.38, color=colour, hatch="//" * i, label=name), fmt="%.2f", fontsize=9)
     left.legend(frameon=False)
-    for ax in (left, right):
-        ax.spines[["top", "right"]].set_visible(False)
-    right.bar_label(
-        right.bar(range(3), T * (p3 - q3), 0.6, color=plots.ROLE["student"][0]), fmt="%+.2f", fontsize=9, padding=2
-    )
+    left.set(xticks=range(3), xlabel="class", ylabel=f"probability at T={T:.1f}", ylim=(0, 1.1))
+    right.bar_label(right.bar(range(3), push, 0.6, color=colour), fmt="%+.2f", fontsize=9, padding=2)
     right.axhline(0, color="black", linewidth=0.8)
     right.set(xticks=range(3), xlabel="class", ylabel="push on the logit, T (p - q)", ylim=(-3, 3))
-    loss = losses.kd_loss(z3[None], v3[None], T)
     right.set_title(f"kd_loss {loss:.3f} nats", fontsize=11)
-    words = ", ".join(
-        f"class {c}: teacher {p3[c]:.2f}, student {q3[c]:.2f}, push {T * (p3 - q3)[c]:+.2f}" for c in range(3)
-    )
+    words = "; ".join(f"class {c}: teacher {p3[c]:.2f}, student {q3[c]:.2f}, push {push[c]:+.2f}" for c in range(3))
     return fig, f"Bars at T={T:.1f}, student's first logit {first:.1f}, kd_loss {loss:.3f} nats. {words}."
 
 
@@ -308,7 +303,8 @@ high_T_loss = check("3.3", high_T_loss)
 #
 # $$\mathrm{kd\_loss} \approx \frac{1}{2C}\sum_c d_c^2 \;+\; \frac1T \cdot \frac{1}{6C}\sum_c d_c^2\,(z_c + 2 v_c)$$
 #
-# The second term says that at a finite T the mistakes on classes that the teacher likes ($v_c > 0$) count for more.
+# (A Taylor expansion in 1/T; the picture and the check below hold it against the loss.) The second term says that at a
+# finite T the mistakes on classes that the teacher likes ($v_c > 0$) count for more.
 
 
 # %%
@@ -406,7 +402,8 @@ print(f"the constant s ln C: {constant:.4f} nats")
 # %% [markdown]
 # ## 6 · The Bug Museum
 #
-# Behind letters hang fifteen defects that shipped in real code. `bug_a` to `bug_k` are losses, called like yours:
+# Behind letters hang fifteen defects from real code: most were shipped, some were caught in review, a few were put there
+# on purpose and surprise all the same. `bug_a` to `bug_k` are losses, called like yours:
 # `loss(student_logits, teacher_logits, T)`. `bug_l` to `bug_o` are ways to set up the training. Each shows one
 # defect; the rest is right.
 #
@@ -477,16 +474,17 @@ verdicts = {
 print(verdicts["bug_d"])
 
 # %%
+differences = {name: verdicts[name].difference for name in bugs}
 print("Exploratory, each against the correct loss, in points of accuracy:")
-for name in bugs:
-    one = verdicts[name].difference
+for name, one in differences.items():
     print(f"  {name}  {100 * one.value:+5.1f} [{100 * one.low:+5.1f}, {100 * one.high:+5.1f}]  {verdicts[name].word}")
-close_calls = {name: verdicts[name].difference for name in bugs if abs(verdicts[name].difference.value) < 0.1}
-ax = plots.estimates(close_calls, "accuracy, minus that of the correct loss")
+
+# %%
+near = {f"{name}, {verdicts[name].word.lower()}": one for name, one in differences.items() if abs(one.value) < 0.1}
+ax = plots.estimates(near, "accuracy, minus that of the correct loss")
 ax.axvline(0, color="#1a1a1a", linewidth=1)
-live.show(
-    ax.figure, "Paired differences in accuracy around a line at zero, bugs within 10 points only. As in the list."
-)
+words = "; ".join(f"{name} {one:+.1%}" for name, one in near.items())
+live.show(ax.figure, f"Paired differences in accuracy beside a line at zero, for the bugs within 10 points. {words}.")
 
 # %%
 worse = [name for name in bugs if verdicts[name].word == "WORSE"]
@@ -497,9 +495,9 @@ print("bug_n is worse by more than 30 points:", verdicts["bug_n"].difference.val
 print("most bugs are not measurably worse:", len(worse) < len(bugs) / 2)
 
 # %% [markdown]
-# **So.** One bug is glaring; the rest hide, and some may even look better. NOT SEPARABLE does not mean harmless: it means
-# that this measurement cannot tell. Where the difference is exactly zero, the students *are* the correct loss's, number
-# for number: that bug sleeps until the logits, the shapes or a report wake it. A test of a loss must look at the loss.
+# **So.** Few bugs show, and a wrong loss may even look better. NOT SEPARABLE does not mean harmless: it means that this
+# measurement cannot tell. Where the difference is exactly zero, the students *are* the correct loss's, number for
+# number: that bug sleeps until other logits, other shapes or a report wake it. A test of a loss must look at the loss.
 
 # %% [markdown]
 # ## 7 · Invariants
