@@ -9,7 +9,7 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
          models     teachers and students; count, save, load, train once   -> download
          losses     tensors in, one number out
-         museum     lesson 03's exhibits: losses and set-ups that shipped with a defect, under letters
+         museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
          measure    quality and cost, with intervals and a verdict
          trial      run an answer that may fail or never return; say in one sentence what happened
          exercises  check, hint, progress                        -> trial
