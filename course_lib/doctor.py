@@ -191,6 +191,12 @@ def writable(folder):
         return error.strerror or str(error)
 
 
+def spoken(path):
+    """A path as a person says it: what lies in the project is named from there."""
+    inside = path.is_relative_to(ROOT) and path != ROOT
+    return f"{path.relative_to(ROOT).as_posix()}/ of the project" if inside else str(path)
+
+
 def own(folder):
     """The command that makes a folder of ours writable for us."""
     return (
@@ -206,8 +212,8 @@ def workspace_row(folder=None):
     )  # it is made by the first `course lab`
     trouble = writable(folder)
     if trouble:
-        return Row("your work", PROBLEM, f"nothing can be saved in {folder}: {trouble}", own(folder))
-    return Row("your work", OK, f"can be saved in {folder}")
+        return Row("your work", PROBLEM, f"nothing can be saved in {spoken(folder)}: {trouble}", own(folder))
+    return Row("your work", OK, f"can be saved in {spoken(folder)}")
 
 
 SETS = {
@@ -220,11 +226,13 @@ SETS = {
 def data_row(folder):
     """The data folder: there, writable, and which data sets it holds. The digits come with scikit-learn."""
     there = ["digits"] + [name for name, paths in SETS.items() if any((folder / path).exists() for path in paths)]
-    found = f"{', '.join(there)} at hand in {folder}"
+    found = f"at hand: {', '.join(there)}; folder: {spoken(folder)}"
     if not folder.exists() and may_write(folder):
-        return Row("data folder", OK, f"digits at hand; {folder} is made when something is downloaded")
+        return Row("data folder", OK, f"{found}, made when something is downloaded")
     home = keep_folder(folder)
     trouble = home.exists() and writable(home) or (None if may_write(home) else "it is read-only")
     if trouble:
-        return Row("data folder", NOTE, f"{found}; nothing new can be kept in {home}: {trouble}", own(home))
-    return Row("data folder", OK, found + (f" (read-only: what is new goes to {home})" if home != folder else ""))
+        return Row("data folder", NOTE, f"{found}; nothing new can be kept in {spoken(home)}: {trouble}", own(home))
+    return Row(
+        "data folder", OK, found + (f" (read-only: what is new goes to {spoken(home)})" if home != folder else "")
+    )

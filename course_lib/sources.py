@@ -80,9 +80,8 @@ def idx(name, places):
             if path.stat().st_size == bytes_wanted:
                 files.append(path)
                 break
-            print(
-                f"{path} is damaged: {path.stat().st_size:,} bytes where {bytes_wanted:,} were expected; passed over."
-            )
+            came = path.stat().st_size
+            print(f"{path} is damaged: {came:,} bytes where {bytes_wanted:,} were expected; passed over.")
         else:
             packed = [home / f"{stem}.gz" for home in homes if (home / f"{stem}.gz").exists()]
             files.append(packed[0] if packed else places[-1] / about["folder"] / f"{stem}.gz")
@@ -175,16 +174,21 @@ def pictures(path, size=None):
     if path.is_dir():
         folders = [label for part in ("train", "val", "test") for label in subfolders(path / part)]
         entries = [(*label.parts[-2:], file.name, file.path) for label in folders for file in os.scandir(label)]
-        entries = sorted(entry for entry in entries if entry[2].lower().endswith(PICTURES))
+        entries = sorted(entry for entry in entries if is_picture(*entry[1:3]))
         return [entry[3] for entry in entries], lambda: read_pictures(entries, partial(open, mode="rb"), path, size)
 
     def read():
         with tarfile.open(path) as tar:
-            members = [member for member in tar.getmembers() if member.name.lower().endswith(PICTURES)]
-            entries = [(*member.name.split("/")[-3:], member) for member in members]
+            entries = [(*member.name.split("/")[-3:], member) for member in tar if member.name.count("/") > 1]
+            entries = [entry for entry in entries if is_picture(*entry[1:3])]
             return read_pictures(entries, tar.extractfile, path, size)
 
     return [path], read
+
+
+def is_picture(label, name):
+    """Hidden files are none: ._cat.png on a disk that a Mac has used, .ipynb_checkpoints from Jupyter."""
+    return name.lower().endswith(PICTURES) and not name.startswith(".") and not label.startswith(".")
 
 
 def subfolders(path):
@@ -243,6 +247,4 @@ def picture(opened, entry, where, size):
             image = ImageOps.exif_transpose(image).convert("L" if image.mode in ("1", "L", "LA") else "RGB")
             return np.asarray(ImageOps.fit(image, (size, size)) if size else image)
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError(
-            f"{where} cannot be read as a picture ({error}): replace or delete it, then load again"
-        ) from None
+        raise DataError(f"{where} cannot be read as a picture ({error}): replace it or delete it") from None

@@ -273,6 +273,13 @@ def test_a_folder_of_pictures_is_a_data_set(pets):
     assert 0 < data.y_train[:9].sum() < 9  # mixed: the first rows are not all of one class
 
 
+def test_hidden_files_and_other_files_are_no_pictures(pets):
+    (pets / "train" / "cat" / "._000.png").write_bytes(b"what a Mac leaves on a stick")
+    (pets / "train" / "cat" / "notes.txt").write_text("mine")
+    draw(pets / "train" / ".ipynb_checkpoints")
+    assert len(load(pets).x_train) == 18
+
+
 def test_a_folder_in_the_data_folder_goes_by_its_name(pets):
     assert len(load("pets", pets.parent).x_train) == 18
 

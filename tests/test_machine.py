@@ -160,8 +160,9 @@ def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
 def test_the_data_folder_says_what_it_holds(tmp_path):
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "cifar10.tar.xz").touch()
-    assert rows.data_row(tmp_path).found == f"digits, mnist, cifar10 at hand in {tmp_path}"
+    assert rows.data_row(tmp_path).found == f"at hand: digits, mnist, cifar10; folder: {tmp_path}"
     assert [*tmp_path.glob(".doctor*")] == []
+    assert "data/ of the project" in rows.data_row(ROOT / "data").found
     assert rows.data_row(tmp_path / "new").state == OK and not (tmp_path / "new").exists()
 
 
