@@ -190,9 +190,8 @@ for T in (1.0, 4.0, 16.0):
 
 # %% [markdown]
 # **Look.** Three classes; the teacher's logits are (4, 2, 0). Move the student's first logit and the temperature. The
-# right-hand bars are the push on each logit: $p - q$ times $T$, the slope with its sign turned. When is class 0 not
-# pushed at
-# all?
+# right-hand bars are the push on each logit: $p - q$ times $T$, the slope with its sign turned. When is class 0
+# not pushed at all?
 
 
 # %%
@@ -254,7 +253,8 @@ print("without T² it shrinks more than 20-fold from T=4 to T=32:", shrinks > 20
 print("with T² it changes less than 3-fold:", 1 / 3 < steady < 3)
 
 # %% [markdown]
-# **So.** $1/T^2$ alone would be a factor of $(32/4)^2 = 64$; that the student is far from this teacher does the rest.
+# **So.** $1/T^2$ alone would be a factor of $(32/4)^2 = 64$; the rest is what the upper line, too, falls
+# after T=4.
 # T² keeps the soft term's pull about the same when you change T, so that T and the weights can be chosen one
 # at a time (Hinton, Vinyals and Dean, 2015, section 2). It is a rule for *high* temperatures: where the answers are
 # still sharp, near T=1, the two lines do not yet run straight.
