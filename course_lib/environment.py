@@ -141,17 +141,17 @@ def fill(root, folder, extra, torch, stamp, wanted, say):
     refuse_without_venv()
     refuse_without_room(root, torch, 0 if not fresh and torch_is_in(folder) else GIGABYTES[torch])
     if stamp.get("state") == "ready":
-        say("The packages that the course asks for have changed. Bringing .venv up to date.")
+        say("Bringing .venv up to date with what the course asks for.")
     elif stamp:
         say("The set-up was interrupted. Finishing it.")
     else:
         say("Setting up the course, this once. It takes a few minutes, most of them for downloading torch.")
     if fresh:
-        say("[1/2] Making a Python environment in .venv")
+        say("Making a Python environment in .venv")
         make(folder)
     if stamp.get("state") != "ready":
         write_stamp(folder, state="filling", wanted=wanted, extra=extra, torch=torch)
-    say("[2/2] Installing the packages into .venv (nothing else on this computer changes)")
+    say("Installing the packages into .venv (nothing else on this computer changes)")
     python, constraints = str(python_in(folder)), str(root / "constraints.txt")
     if torch == "cpu":
         # Both from one index, without what they need: only then is each built for the other. 2.14.1+cpu satisfies

@@ -72,7 +72,7 @@ def test_everything_that_is_imported_is_asked_for():
             )
 
 
-BROUGHT = {"jupyter_core"}  # by jupyterlab, which cannot be without it
+BROUGHT = {"jupyter_core", "jupyter_client", "zmq"}  # by jupyterlab, which cannot be without them
 
 
 def imported(path):
@@ -150,9 +150,9 @@ def test_a_python_without_venv_is_told_which_package_brings_it(monkeypatch):
         environment.refuse_without_venv()
 
 
-def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(tmp_path, monkeypatch):
-    """With a real .venv and a real pip, and a course that needs no package."""
-    (tmp_path / "lessons").mkdir()
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """A course that needs no package, and says so in the files that the real one has."""
     (tmp_path / "course_lib").mkdir()
     (tmp_path / "course_lib/__init__.py").write_text("")
     (tmp_path / "constraints.txt").write_text("")
@@ -161,7 +161,25 @@ def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(tmp_p
         '[project]\nname = "distillation-hands-on"\nversion = "0"\ndependencies = []\n'
         '[tool.setuptools]\npackages = ["course_lib"]\n'
     )
-    monkeypatch.setitem(environment.GIGABYTES, "default", 0)
+    monkeypatch.setattr(environment, "GIGABYTES", {"default": 0, "cpu": 0})
+    return tmp_path
+
+
+def test_torch_without_cuda_comes_with_its_own_torchvision_before_all_else(small_course, monkeypatch):
+    """Both from one index and alone, else one is built for CUDA and the other is not. The index itself is not asked here."""
+    calls = []
+    monkeypatch.setattr(environment, "make", lambda folder: folder.mkdir())
+    monkeypatch.setattr(environment, "pip", lambda python, arguments, root: calls.append(arguments))
+    environment.python_for(small_course, torch="cpu", say=lambda sentence: None)
+    first, second = calls
+    assert first[-2:] == ["torch", "torchvision"] and "--no-deps" in first and "-c" in first
+    assert first[first.index("--index-url") + 1] == environment.CPU_INDEX
+    assert second == ["-c", str(small_course / "constraints.txt"), "-e", str(small_course)]
+    assert environment.read_stamp(small_course / ".venv")["torch"] == "cpu"
+
+
+def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(small_course, monkeypatch):
+    """With a real .venv and a real pip."""
     said, calls, pip = [], [], environment.pip
 
     def stopped(python, arguments, root):
@@ -170,20 +188,20 @@ def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(tmp_p
 
     monkeypatch.setattr(environment, "pip", stopped)
     with pytest.raises(KeyboardInterrupt):
-        environment.python_for(tmp_path, say=said.append)
-    assert environment.read_stamp(tmp_path / ".venv")["state"] == "filling"
+        environment.python_for(small_course, say=said.append)
+    assert environment.read_stamp(small_course / ".venv")["state"] == "filling"
 
     def offline(python, arguments, root):
         calls.append(arguments)
         pip(python, ["--no-build-isolation", "--no-index", *arguments], root)
 
     monkeypatch.setattr(environment, "pip", offline)
-    python = tmp_path / ".venv" / "bin" / "python"
+    python = small_course / ".venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "--version"], check=True, capture_output=True)
     monkeypatch.setenv("PYTHONPATH", str(Path(importlib.metadata.distribution("setuptools").locate_file(""))))
-    assert environment.python_for(tmp_path, say=said.append) == str(python)
+    assert environment.python_for(small_course, say=said.append) == str(python)
     assert any("interrupted" in sentence for sentence in said)
-    assert environment.read_stamp(tmp_path / ".venv")["state"] == "ready"
+    assert environment.read_stamp(small_course / ".venv")["state"] == "ready"
     before = len(calls)
-    assert environment.python_for(tmp_path, say=said.append) == str(python)
+    assert environment.python_for(small_course, say=said.append) == str(python)
     assert len(calls) == before
