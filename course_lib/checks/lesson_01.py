@@ -94,7 +94,7 @@ def ask(answer, given, *rest, name, what, shape):
     expect(came is not None, f"your {name} gave back None. Does it end with a return?")
     expect(
         torch.is_tensor(came),
-        f"your {name} gave back a {type(came).__name__}; expected is a torch tensor: {what}. "
+        f"your {name} gave back something of type {type(came).__name__}; expected is a torch tensor: {what}. "
         "Torch's own functions keep tensors tensors.",
     )
     expect(
@@ -163,7 +163,7 @@ def examine_softmax(softmax):
         "for the logits 2, 1, 0 at T = 2",
         (
             torch.softmax(TOY * 2, 0),
-            ", at T = 1 the winner had 0.665. A higher temperature takes from the winner; yours gives to it. "
+            ". At T = 1 the winner had 0.665. A higher temperature takes from the winner; yours gives to it. "
             "What does T do to the logits?",
         ),
         (one, ", the same as at T = 1. Where does your softmax use T?"),
@@ -251,7 +251,7 @@ def examine_log_softmax(log_softmax):
         ),
         (
             torch.log_softmax(TOY * 2, 0),
-            ", at T = 1 the winner had -0.408. A higher temperature takes from the winner; yours gives to it. "
+            ". At T = 1 the winner had -0.408. A higher temperature takes from the winner; yours gives to it. "
             "What does T do to the logits?",
         ),
         (one, ", the same as at T = 1. Where does your log_softmax use T?"),
@@ -372,6 +372,11 @@ def examine_cold(cold):
     expect(
         came.dtype != torch.bool,
         "your cold gave True and False. Probabilities are numbers that add up to 1, also when two are True.",
+    )
+    expect(
+        not came.isnan().any(),
+        f"for the logits 2, 1, 0 came {said(came)}: something was divided by 0. No T = 0 is needed: "
+        "write down what the answers tend to as T gets smaller.",
     )
     expect(
         not bool(((came > 1e-3) & (came < 0.999)).any()),
@@ -511,7 +516,7 @@ def examine_jacobian(jacobian):
         "for the logits 2, 1, 0 at T = 4",
         (
             right * 4,
-            f", …; {nudge}, a quarter of yours. The logits are divided by T on the way in: what says the chain rule?",
+            f", …; {nudge}, a quarter of yours. The logits are divided by T on the way in: and the chain rule?",
         ),
         (one, ", …, the same as at T = 1. Where does your jacobian use T?"),
         (one / 4, f", …; {nudge}. The factor in front has its T; do the probabilities have it too?"),

@@ -320,7 +320,7 @@ ANSWERS = {
             "clamps": (softmax_clamped, "Were the logits cut off"),
             "overflows in half precision": (softmax_shifted_in_float_only, "65504"),
             "works in place": (softmax_in_place, "works in place"),
-            "returns numpy": (softmax_numpy, "gave back a ndarray"),
+            "returns numpy": (softmax_numpy, "of type ndarray"),
             "returns logs": (softmax_logs, "logs of probabilities"),
             "loses the gradient": (softmax_detached, "autograd lost the thread"),
             "returns the winner": (softmax_winner, "gave shape ()"),
@@ -347,7 +347,7 @@ ANSWERS = {
             "wrong sign": (lambda z, T=1.0: -log_softmax_shifted(z, T), "check the sign"),
             "overflows in half precision": (log_softmax_half_overflows, "65504"),
             "works in place": (log_softmax_in_place, "works in place"),
-            "returns numpy": (lambda z, T=1.0: log_softmax_shifted(z, T).numpy(), "gave back a ndarray"),
+            "returns numpy": (lambda z, T=1.0: log_softmax_shifted(z, T).numpy(), "of type ndarray"),
             "loses the gradient": (lambda z, T=1.0: log_softmax_shifted(z, T).detach(), "autograd lost the thread"),
         },
     ),
@@ -371,7 +371,7 @@ ANSWERS = {
             "keeps no rows": (entropy_masked, "does a batch keep its rows?"),
             "overwrites the zeros": (entropy_in_place, "works in place"),
             "does not sum": (lambda p, base=math.e: -torch.xlogy(p, p) / math.log(base), "gave shape (8,)"),
-            "returns a float": (lambda p, base=math.e: float(entropy_where(p, base)), "gave back a float"),
+            "returns a float": (lambda p, base=math.e: float(entropy_where(p, base)), "of type float"),
         },
     ),
     "1.4": Answers(
@@ -385,7 +385,7 @@ ANSWERS = {
             "True and False": (lambda z: z == z.amax(-1, keepdim=True), "True and False"),
             "the smallest wins": (lambda z: cold_compared(-z), "the smallest logit"),
             "the batch's winner": (cold_batch_winner, "its own winner"),
-            "divides by zero": (lambda z: torch.softmax(z / 0, -1), "came nan"),
+            "divides by zero": (lambda z: torch.softmax(z / 0, -1), "divided by 0"),
         },
     ),
     "1.5": Answers(
@@ -408,7 +408,7 @@ ANSWERS = {
     "1.6": Answers(
         right=[jacobian_outer, jacobian_loops, jacobian_autograd],
         wrong={
-            "forgets 1/T": (from_p(lambda p, T: p.diag() - torch.outer(p, p)), "what says the chain rule?"),
+            "forgets 1/T": (from_p(lambda p, T: p.diag() - torch.outer(p, p)), "and the chain rule?"),
             "squares T": (lambda z, T=1.0: jacobian_outer(z, T) / T, "you have two"),
             "only the diagonal": (from_p(lambda p, T: torch.diag(p * (1 - p)) / T), "all beside it is 0"),
             "rivals rise together": (from_p(lambda p, T: (p.diag() + torch.outer(p, p)) / T), "a rival's logit"),
