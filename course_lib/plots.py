@@ -179,7 +179,7 @@ def heatmap(matrix, row_labels, column_labels, label, ax=None):
     ax.grid(False)
     ax.set_xticks(range(expected[1]), [str(c) for c in column_labels])
     ax.set_yticks(range(expected[0]), [str(r) for r in row_labels])
-    spec = ".2f" if matrix.is_floating_point() else ",d"
+    spec = ",.0f" if bool((matrix == matrix.round()).all()) else ".2f"  # whole numbers stay whole
     for r, row in enumerate(matrix.tolist()):
         for c, value in enumerate(row):
             red, green, blue, _ = image.to_rgba(value)

@@ -106,6 +106,8 @@ def test_heatmap_writes_every_number_in_ink_that_stands_out():
     for text, value in zip(ax.texts, matrix.flatten().tolist(), strict=True):
         behind, ink = luminance(ax.images[0].to_rgba(value)[:3]), luminance(text.get_color())
         assert (max(behind, ink) + 0.05) / (min(behind, ink) + 0.05) >= 4.5
+    whole = plots.heatmap(torch.tensor([[51.0, 2.0]]), ["a"], ["x", "y"], "%")
+    assert [text.get_text() for text in whole.texts] == ["51", "2"]
     with pytest.raises(ValueError, match=r"expected a matrix \(2, 2\)"):
         plots.heatmap(matrix, ["a", "b"], ["x", "y"], "share")
 
