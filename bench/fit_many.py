@@ -71,9 +71,10 @@ def largest_difference(models, others):
     )
 
 
-def measure(loss, epochs=3, blocks=5, clock=time.process_time):
+def measure(loss, epochs=3, blocks=5, names=None, clock=time.process_time):
     """{name: seconds of each block}. First a gate: all contenders train the same students, to 1e-5."""
     runs = contenders(loss, epochs)
+    runs = {name: runs[name] for name in names or runs}
     trained = {name: run() for name, run in runs.items()}  # also the warm-up
     for name in runs:
         difference = largest_difference(trained[OURS], trained[name])

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+LEANEST = "lean loop, fused Adam"  # of the bench's three forms
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 
 
@@ -30,9 +31,9 @@ def test_sixteen_students_at_once_take_less_than_a_quarter_of_the_leanest_loops_
     # Processor time, blocks in turn, the best block of each: a neighbour slows some blocks, seldom all of them.
     best = {}
     for _ in range(4):
-        for name, times in bench.measure(F.cross_entropy, epochs=2, blocks=3).items():
+        for name, times in bench.measure(F.cross_entropy, epochs=2, blocks=3, names=[bench.OURS, LEANEST]).items():
             best[name] = min(times + [best.get(name, float("inf"))])
-        ratio = min(seconds for name, seconds in best.items() if name != bench.OURS) / best[bench.OURS]
+        ratio = best[LEANEST] / best[bench.OURS]
         if ratio >= 4:
             return
     pytest.fail(f"fit_many is only {ratio:.1f} times faster than the leanest loop; the bar is 4")
@@ -45,7 +46,7 @@ def test_the_gate_sees_a_student_that_was_trained_otherwise(bench, monkeypatch, 
         bench, "lean", lambda x, target, loss, epochs, **adam: right(x, target, loss, epochs + 1, **adam)
     )
     with pytest.raises(AssertionError, match="other students"):
-        bench.measure(F.cross_entropy, epochs=1, blocks=1)
+        bench.measure(F.cross_entropy, epochs=1, blocks=1, names=[bench.OURS, LEANEST])
 
 
 def test_a_record_replaces_what_stood_between_the_marks(bench, tmp_path):
