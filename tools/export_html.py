@@ -22,29 +22,29 @@ FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]*?(?:\n[^$\n]+?)
 
 def export(path, folder):
     """Write the notebook at `path` as one page into the folder; returns the page's path."""
-    nb = nbformat.read(path, 4)
+    nb, formulas = nbformat.read(path, 4), []
     for cell in nb.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_mathml(re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", cell.source))
+            cell.source = take_formulas(re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", cell.source), formulas)
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", embed_images=True)
     exporter.display_data_priority = PREFERRED
     page, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": path.stem, "path": str(path.parent)}})
+    page = re.sub(r"FORMULA(\d+)END", lambda match: formulas[int(match[1])], without_scripts(page))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{path.stem}.html"
-    target.write_text(without_scripts(page), encoding="utf-8", newline="\n")
+    target.write_text(page, encoding="utf-8", newline="\n")
     return target
 
 
-def with_mathml(text):
-    """Markdown with every $formula$ outside of code as MathML."""
+def take_formulas(text, formulas):
+    """Markdown with a place holder for every $formula$ outside of code; its MathML is appended to `formulas`."""
 
-    def formula(match):
-        block = match[1] is not None
-        return convert((match[1] or match[2]).strip(), display="block" if block else "inline").replace("\n", "")
+    def take(match):
+        formulas.append(convert((match[1] or match[2]).strip(), display="block" if match[1] else "inline"))
+        return f"FORMULA{len(formulas) - 1}END"
 
-    parts = CODE.split(text)
-    return "".join(part if i % 2 else FORMULA.sub(formula, part) for i, part in enumerate(parts))
+    return "".join(part if i % 2 else FORMULA.sub(take, part) for i, part in enumerate(CODE.split(text)))
 
 
 def without_scripts(page):
