@@ -33,7 +33,8 @@ exercises.strict()
 # ## The story
 #
 # A model was trained at great cost. Its weights are locked in a vault; nobody may take them out. But the vault has a
-# window: you ask a question, and the model answers. That is how the best systems of today are offered.
+# window: you ask a question, and the model answers. Many of the best systems of
+# today are offered like this.
 #
 # What the model knows is not in the weights alone. It is also in the answers. **Who can copy what a model knows, even
 # when the weights stay locked away? And who should be allowed to?**
@@ -109,17 +110,15 @@ answers = [oracle(x) for x in asked]
 
 
 def lay(a, b):
-    off = max(abs(a * x + b - answer) for x, answer in zip(asked, answers, strict=True))
+    gaps = [abs(a * x + b - answer) for x, answer in zip(asked, answers, strict=True)]
     fig, ax = plots.figure()
     ax.plot([-6, 6], [b - 6 * a, b + 6 * a], color=plots.ROLE["copy"][0], label="your line")
     ax.plot(asked, answers, "s", color=plots.ROLE["teacher"][0], label="the vault's answers")
-    ax.set(xlabel="question x", ylabel="answer", ylim=(-22, 22), title=f"a = {a:.1f}, b = {b:.1f}: off by {off:.1f}")
     ax.legend(frameon=False, loc="lower right")
-    points = ", ".join(f"{answer:.1f} at x = {x}" for x, answer in zip(asked, answers, strict=True))
-    return (
-        fig,
-        f"Three answers of the vault: {points}. Your line with a = {a:.1f} and b = {b:.1f} is off by {off:.1f} at worst.",
-    )
+    said = f"a = {a:.1f}, b = {b:.1f}: off by {max(gaps):.1f} at worst"
+    ax.set(xlabel="question x", ylabel="answer", ylim=(-22, 22), title=said)
+    points = ", ".join(f"{y:.1f} at x = {x}" for x, y in zip(asked, answers, strict=True))
+    return fig, f"Your line with {said}. The vault answers {points}."
 
 
 explore(lay, a=slider("slope a", -3, 3, 0.0), b=slider("offset b", -3, 3, 0.0))
@@ -189,7 +188,8 @@ copy(oracle, 1000.0)
 questions = len(set(ledger))  # different ones: asking the same thing twice tells nothing new
 unseen = [dice.uniform(-6, 6) for _ in range(1000)]
 gap = max(abs(copy(oracle, x) - oracle(x)) for x in unseen)
-print(f"you said {my_guess} questions; it took {questions}. Largest difference at 1,000 unseen x: {gap:.6f}")
+print(f"you said {my_guess} questions; it took {questions}")
+print(f"largest difference at 1,000 unseen x: {gap:.6f}")
 
 # %% tags=["nbval-check-output"]
 print("two questions were enough:", questions == 2)
@@ -205,13 +205,13 @@ ax.plot(few, [copy(oracle, x) for x in few], color=plots.ROLE["copy"][0], label=
 ax.plot(few, [oracle(x) for x in few], "s", color=plots.ROLE["teacher"][0], label="the vault")
 ax.set(xlabel="question x", ylabel="answer")
 ax.legend(frameon=False)
-show(fig, f"Fifteen of the vault's answers, and your copy as a line through all of them, off by {gap:.6f} at most.")
+show(fig, f"Fifteen answers of the vault, and your copy: a line through all, off by {gap:.6f} at most.")
 
 # %% [markdown]
 # ### So
 
 # %%
-print(f"The lock held, and the model is out: {questions} questions carried all that it knew through the window.")
+print(f"The lock held, and the model is out: all it knew fitted through the window in {questions} answers.")
 
 # %% [markdown]
 # **What this cannot show.** A line has two numbers, and two exact answers give both. A network has thousands or
@@ -251,8 +251,8 @@ print(f"The lock held, and the model is out: {questions} questions carried all t
 #
 # 1. **More dimensions.** A model $a_1 x_1 + a_2 x_2 + a_3 x_3 + b$ is in the vault. How many questions does its copy
 #    cost?    Write the vault and the copy.
-# 2. **A first defence.** Let the oracle round its answers to whole numbers. Ask at 0 and 1 as before: how wrong is your
-#    copy at x = 100? Which two questions would you ask instead? And whom else does rounding hurt?
+# 2. **A first defence.** Let the oracle round its answers to whole numbers. Ask at 0 and 1: how wrong is the copy at
+#    100?    Which two questions would you ask instead? And whom else does rounding hurt?
 #
 # Next: [lesson 01](01_softmax_and_temperature.ipynb), what a temperature does to an answer.
 
@@ -267,6 +267,7 @@ print(f"The lock held, and the model is out: {questions} questions carried all t
 # - **student**: the model that learns from a teacher.
 # - **alone**: a student without a teacher, trained on labels at the same cost. The comparison that keeps us honest.
 # - **copy**: a student of someone else's model, made from its answers.
+# - **knowledge distillation**: training a student on a teacher's answers.
 
 # %% [markdown]
 # **The vault**
@@ -283,6 +284,7 @@ print(f"The lock held, and the model is out: {questions} questions carried all t
 # - **logits**: the C numbers that a network gives for C classes, before anything is done to them.
 # - **probs**: probabilities, one per class, adding up to 1.
 # - **labels**: the right classes, one whole number per example.
+# - **cross-entropy**: the loss against labels: −log of the probability given to the right class, in nats.
 # - **softmax**: makes probs from logits: exp of each, divided by the sum.
 # - **temperature**: T, the number that logits are divided by before the softmax. Above 1 it makes an answer softer.
 
@@ -295,7 +297,6 @@ print(f"The lock held, and the model is out: {questions} questions carried all t
 # - **entropy**: how undecided an answer is: 0 when certain, log C when all C classes are equal.
 # - **nat**: the unit of entropy with natural logarithms; 1 nat is 1.44 bits.
 # - **KL divergence**: how much one answer differs from another, in nats; 0 only when they are equal.
-# - **knowledge distillation**: training a student on a teacher's answers.
 
 # %% [markdown]
 # **Measuring**
