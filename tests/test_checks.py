@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib import exercises, models, train
+from course_lib import checks, exercises, models, train
 from tests.answers import Answers
 
 ROOT = Path(__file__).parent.parent
@@ -16,12 +16,12 @@ SECONDS = 0.25  # the time limit of an answer that loops forever
 
 
 def _load(lesson):
-    checks = importlib.import_module(f"course_lib.checks.lesson_{lesson}").EXERCISES
+    there = importlib.import_module(f"course_lib.checks.lesson_{lesson}").EXERCISES
     try:
         answers = importlib.import_module(f"tests.answers.lesson_{lesson}").ANSWERS
     except ModuleNotFoundError:
         answers = {}
-    return checks, answers
+    return there, answers
 
 
 EXERCISES = {number: exercise for lesson in LESSONS for number, exercise in _load(lesson)[0].items()}
@@ -157,3 +157,10 @@ def test_right_losses_train_all_seeds_at_once_as_they_train_one(number):
         for seed, model in enumerate(together):
             alone = train.fit(make(seed), data, loss, seed=seed, **settings)
             torch.testing.assert_close(list(model.parameters()), list(alone.parameters()), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("number", ["99.1", "1.99", "one", "", None, "../1.1"])
+def test_a_number_that_no_exercise_has_gets_a_sentence(number):
+    with pytest.raises(checks.NoSuchExercise, match="There is no exercise") as raised:
+        checks.find(number)
+    assert raised.value._render_traceback_() == [str(raised.value)]

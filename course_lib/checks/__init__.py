@@ -1,18 +1,29 @@
 """check("1.2", answer) and hint("1.2") for the learner; the checks of lesson NN sit in lesson_NN.py as EXERCISES."""
 
 import importlib
+import importlib.util
 
 from course_lib import exercises
 
 
+class NoSuchExercise(ValueError):
+    """A number that no exercise has; a notebook shows its sentence alone."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
 def find(number):
-    """The exercise with this number, "1.2" say; a ValueError in words when there is none."""
-    lesson, _, _ = str(number).partition(".")
-    try:
-        module = importlib.import_module(f"{__name__}.lesson_{int(lesson):02d}")
-        return module.EXERCISES[str(number)]
-    except (ValueError, ModuleNotFoundError, KeyError):
-        raise ValueError(f'there is no exercise {number!r}; exercises are named like "1.2"') from None
+    """The exercise with this number, "1.2" say."""
+    lesson = str(number).partition(".")[0]
+    name = f"{__name__}.lesson_{lesson.zfill(2)}"
+    there = {}
+    if lesson.isdecimal() and importlib.util.find_spec(name):
+        there = importlib.import_module(name).EXERCISES
+    if str(number) not in there:
+        have = f"those of lesson {lesson} are {', '.join(there)}" if there else 'they are named like "1.2"'
+        raise NoSuchExercise(f"There is no exercise {number!r}; {have}.")
+    return there[str(number)]
 
 
 def check(number, answer):
