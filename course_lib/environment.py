@@ -17,7 +17,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 NAME = "distillation-hands-on"
@@ -81,7 +81,7 @@ def here(root):
     places = [place for place in sys.path if place and Path(place).resolve() != root.resolve()]
     for found in importlib.metadata.distributions(name=NAME, path=places):
         source = json.loads(found.read_text("direct_url.json") or "{}")
-        path = Path(url2pathname(unquote(urlparse(source.get("url", "")).path)))
+        path = Path(url2pathname(urlparse(source.get("url", "")).path))
         if source.get("dir_info", {}).get("editable") and path.resolve() == root.resolve():
             return True
     return False

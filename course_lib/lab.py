@@ -93,7 +93,7 @@ def serve(note, served, page, place, port, browser, options):
     from jupyter_core.paths import jupyter_runtime_dir
 
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--log-level=WARN", f"--port={port}"),
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--log-level=ERROR", f"--port={port}"),
         *("--ServerApp.port_retries=0", "--ServerApp.answer_yes=True", f"--ServerApp.root_dir={served}"),
         f"--LabApp.default_url=/lab/tree/{urllib.parse.quote(page)}",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -153,16 +154,18 @@ def test_a_python_without_venv_is_told_which_package_brings_it(monkeypatch):
 @pytest.fixture
 def small_course(tmp_path, monkeypatch):
     """A course that needs no package, and says so in the files that the real one has."""
-    (tmp_path / "course_lib").mkdir()
-    (tmp_path / "course_lib/__init__.py").write_text("")
-    (tmp_path / "constraints.txt").write_text("")
-    (tmp_path / "pyproject.toml").write_text(
+    root = tmp_path / "my course, 100% mine"
+    (root / "course_lib").mkdir(parents=True)
+    shutil.copy(environment.__file__, root / "course_lib")
+    (root / "course_lib/__init__.py").write_text("")
+    (root / "constraints.txt").write_text("")
+    (root / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
         '[project]\nname = "distillation-hands-on"\nversion = "0"\ndependencies = []\n'
         '[tool.setuptools]\npackages = ["course_lib"]\n'
     )
     monkeypatch.setattr(environment, "GIGABYTES", {"default": 0, "cpu": 0})
-    return tmp_path
+    return root
 
 
 def test_torch_without_cuda_comes_with_its_own_torchvision_before_all_else(small_course, monkeypatch):
@@ -205,3 +208,17 @@ def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(small
     before = len(calls)
     assert environment.python_for(small_course, say=said.append) == str(python)
     assert len(calls) == before
+
+    # An update that cannot be had (no network) is no reason not to learn, as long as what is installed fits.
+    (small_course / "constraints.txt").write_text("# newer\n")
+    monkeypatch.setattr(environment, "pip", refusing)
+    assert environment.python_for(small_course, say=said.append) == str(python)
+    assert "still fits" in said[-1]
+    text = (small_course / "pyproject.toml").read_text().replace("dependencies = []", 'dependencies = ["torch<2"]')
+    (small_course / "pyproject.toml").write_text(text)
+    with pytest.raises(environment.Refused, match="no network"):
+        environment.python_for(small_course, say=said.append)
+
+
+def refusing(python, arguments, root):
+    raise environment.Refused("no network")
