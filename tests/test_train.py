@@ -122,12 +122,14 @@ def test_what_torch_func_cannot_follow_is_trained_one_by_one_and_said_so(make, l
 
 def test_the_students_are_in_train_mode_in_each_step_and_in_eval_mode_at_the_end():
     modes = []
-    model = make(0)
+    model = make(0).eval()
     model.register_forward_hook(lambda module, *rest: modes.append(module.training))
 
     def look(epoch, predict):
-        modes.append(("look", *{model.training}))
+        modes.append(("look", model.training))
         predict(X[:5])
+        assert model.training
+        model.eval()  # as a learner who forgets to go back
 
     train.fit(model, (X, Y), cross_entropy, epochs=2, batch_size=100, on_epoch=look)
     assert modes == [True, True, ("look", True), False] * 2
@@ -170,6 +172,7 @@ def test_predict_of_a_list_stacks_what_each_model_answers_and_leaves_the_modes_a
     for build in (make, batch_norm, lambda s: Ensemble([make(s), make(s + 1)]), lambda s: mlp(64, 8 + s, 10, seed=s)):
         models = [build(s).train(s != 1) for s in range(3)]
         logits = train.predict(models, X, batch_size=64)
+        assert [model.training for model in models] == [True, False, True]
         torch.testing.assert_close(logits, torch.stack([model.eval()(X) for model in models]))
         assert not logits.requires_grad
     model = nn.Sequential(make(0).train(), freeze(make(1)))
