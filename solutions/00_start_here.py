@@ -56,7 +56,7 @@ machine.doctor()
 # %% [markdown]
 # Every row that is not *ok* says what to do about it, as a command for a terminal. A *note* can wait; *mend* cannot.
 # After mending, choose **Kernel ▸ Restart Kernel** above and run this notebook from the top. The same table in a
-# terminal: `python -m course_lib doctor`.
+# terminal, in the course's folder: `python -m course_lib doctor`.
 
 # %% [markdown]
 # ## A vault to crack
