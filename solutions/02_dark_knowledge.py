@@ -362,8 +362,8 @@ print("the information rises, then falls, with its top between T=1.5 and T=10:",
 
 # %% [markdown]
 # **So.** With $T$ the doubt grows, up to that of ten equal digits; the information does not. Too cold, and the answer is
-# little more than the label. Too hot, and all answers are alike. But a student reads the probabilities themselves, small
-# differences included: which $T$ teaches best is a question for an experiment.
+# little more than the label, wherever the teacher is right. Too hot, and all answers are alike. But a student reads the
+# probabilities themselves, small differences included: which $T$ teaches best is a question for an experiment.
 
 # %% [markdown]
 # ## 7 · The student that never saw a 3
@@ -682,6 +682,7 @@ print(
 # **Go further**
 #
 # 1. Hide another digit: set `HIDDEN` to 1 or 8. Predict from the map which digits are easy to learn without seeing
-#    them, then check. Or set `DATA = "mnist"`.
+#    them, then check. Or set `DATA = "mnist"`, and see which printed statements turn False. Its teacher saw every
+#    picture once only: what does that change at small $T$?
 # 2. Keep only the sevens and eights in the transfer set. Hinton and others got 47.3% test errors, and 13.2% after a
 #    bias of −7.6 on 7 and 8. How many of the ten digits can two of them teach?
