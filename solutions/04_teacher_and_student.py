@@ -33,7 +33,7 @@ from course_lib.train import fit_many, predict
 DATA = "digits"  # "mnist", or the path of a folder of your own pictures, works too
 SEEDS = 16
 LABELLED = 100  # the pictures that you can afford to have labelled
-UPDATES, BATCH = 500, 20  # what every student costs: 500 steps of 20 pictures
+UPDATES, BATCH = 400, 20  # what every student costs: 400 steps of 20 pictures
 POOL = pick(cpu=5_000, gpu=50_000)  # a larger data set is cut to so many pictures; the digits have 1,078
 
 # %% tags=["solution-only"]
@@ -302,7 +302,7 @@ shuffle_within_class = check("4.5", shuffle_within_class)
 # %% [markdown]
 # ### Exercise 4.6 · Choose on val · 6 minutes · difficulty ●○○
 #
-# Each arm may try six settings, no more, and is judged by the mean over its sixteen seeds on *val*. The best single
+# Each arm may try four settings, no more, and is judged by the mean over its sixteen seeds on *val*. The best single
 # seed is luck, and luck does not come twice. Write the choice.
 
 
@@ -322,8 +322,8 @@ choose = check("4.6", choose)
 # hint("4.6")
 
 # %% [markdown]
-# Equal tuning budgets: six step sizes for the student alone. The distilled student inherits the step size that was
-# best for its *opponent*, and tries three temperatures with two weights on the labels. Label smoothing tries six
+# Equal tuning budgets: four step sizes for the student alone. The distilled student inherits the step size that was
+# best for its *opponent*, and tries two temperatures with two weights on the labels. Label smoothing tries four
 # strengths.
 
 
@@ -349,12 +349,12 @@ def with_teacher(says, setting, n=LABELLED, lr=None, **cost):
 
 # %%
 students = {}
-rates = [1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2]
+rates = [2e-3, 5e-3, 1e-2, 2e-2]
 best_lr, students["alone"] = tune(rates, lambda lr: train(LABELLED, (y,), cross_entropy, lr=lr))
-grid = [(T, hard) for T in (2.0, 4.0, 8.0) for hard in (0.0, 0.5)]
+grid = [(T, hard) for T in (4.0, 8.0) for hard in (0.0, 0.5)]
 best, students["distilled"] = tune(grid, lambda setting: with_teacher(teacher_says, setting))
 smooth = lambda e: train(LABELLED, (y,), lambda z, labels: cross_entropy(z, labels, e), lr=best_lr)  # noqa: E731
-strength, students["label smoothing"] = tune([0.01, 0.02, 0.05, 0.1, 0.2, 0.4], smooth)
+strength, students["label smoothing"] = tune([0.01, 0.03, 0.1, 0.3], smooth)
 print(f"chosen on val: step size {best_lr}; T = {best[0]:g}, hard_weight = {best[1]:g}; smoothing {strength}")
 
 # %% [markdown]
@@ -397,14 +397,14 @@ students["all pictures, teacher's top answer"] = train(len(y), (teacher_says.arg
 # %% [markdown]
 # ## All labels
 #
-# **Predict.** Now nothing is scarce: both students have every picture, every label, and twice the steps in larger
-# batches. Each arm tries three settings. By how many points does the teacher help?
+# **Predict.** Now nothing is scarce: both students have every picture, every label, and batches of 64. Each arm tries
+# three settings. By how many points does the teacher help?
 
 # %%
 my_points = 3.0  # change me before you go on; a negative number says that it harms
 
 # %%
-rich = dict(updates=2 * UPDATES, batch_size=64)
+rich = dict(batch_size=64)
 rate, students["all labels, alone"] = tune(
     [2e-3, 5e-3, 1e-2], lambda lr: train(len(y), (y,), cross_entropy, lr=lr, **rich)
 )
@@ -419,11 +419,14 @@ print(f"you said {my_points:+.1f} points; on val it is {100 * (a.value - b.value
 # **Look** at how the gain melts as labels become plentiful. Settings are those chosen at a hundred labels.
 
 # %%
-sizes = sorted({n for n in (50, 100, 200, 500, len(y)) if n <= len(y)})
+sizes = [50, LABELLED, 200, 500, len(y)]
 curve = {"alone": [], "distilled": []}
 for n in sizes:
-    curve["alone"].append(accuracy(predict(train(n, (y,), cross_entropy, lr=best_lr), data.x_val), data.y_val))
-    curve["distilled"].append(accuracy(predict(with_teacher(teacher_says, best, n), data.x_val), data.y_val))
+    trained = n == LABELLED  # those are there already
+    alone = students["alone"] if trained else train(n, (y,), cross_entropy, lr=best_lr)
+    distilled = students["distilled"] if trained else with_teacher(teacher_says, best, n)
+    for name, models in (("alone", alone), ("distilled", distilled)):
+        curve[name].append(accuracy(predict(models, data.x_val), data.y_val))
 ax = plots.lines(sizes, curve, "pictures that the student learns from (log scale)", "accuracy on val")
 ax.set_xscale("log")
 ax.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)
@@ -465,7 +468,7 @@ for a, b in (
 # %% tags=["nbval-check-output"]
 rich_difference = (right["all labels, distilled"] - right["all labels, alone"]).mean().item()
 print("few labels: distilled is", primary.word, "than alone")
-print("few labels, gain between 3 and 9 points:", 0.03 < primary.difference.value < 0.09)
+print("few labels, gain between 2 and 8 points:", 0.02 < primary.difference.value < 0.08)
 print("all labels, difference below 1 point:", abs(rich_difference) < 0.01)
 print("shuffled teacher worse than distilled:", compare(
     right["shuffled teacher"], right["distilled"], "shuffled", "distilled", exploratory=True).word)  # fmt: skip
