@@ -21,7 +21,12 @@ HERE = Path(__file__).resolve().parent.parent
 
 def main(arguments):
     try:
-        return run(arguments) or 0
+        code = run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our words has stopped reading: `course progress | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except environment.Refused as refusal:
         print(f"\n{refusal}", file=sys.stderr)
         return 1

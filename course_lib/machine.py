@@ -45,7 +45,7 @@ def device():
 
 
 def calibrate(seconds=2.0):
-    """How fast this machine trains, in work units per second, measured for `seconds` with torch's own thread count.
+    """How fast this machine trains, in work units per second, measured for `seconds` on one thread, as small networks are.
 
     A work unit is one step (forward, backward, gradient descent) of 16 networks 64-16-10 at once, each on 64 pictures:
     the work that lessons 00-04 are made of. It runs on the CPU, always on the same numbers.
@@ -65,13 +65,18 @@ def calibrate(seconds=2.0):
             for weight, gradient in zip(weights, gradients, strict=True):
                 weight -= 0.01 * gradient
 
-    for _ in range(50):  # the first steps set up memory and threads
-        unit()
-    units, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        unit()
-        units += 1
-    return units / (time.perf_counter() - start)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(50):  # the first steps set up memory
+            unit()
+        units, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            unit()
+            units += 1
+        return units / (time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def lesson_seconds(units_per_second, recorded=RECORDED):
