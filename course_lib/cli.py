@@ -87,7 +87,9 @@ def run(arguments):
     if options.command == "progress":
         print(workspace.progress_table(root))
     if options.command == "reset":
-        print(workspace.reset(root, options.lesson))
+        from course_lib import lab
+
+        print(workspace.reset(root, lab.find_lesson(root, options.lesson)))
 
 
 def course_folder():

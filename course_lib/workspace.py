@@ -41,29 +41,25 @@ def open_workspace(root, replace=True):
     return sentences
 
 
-def reset(root, number):
-    """Begin lesson `number` ("03" or "3") anew; what was there is kept under a dated name. Returns a sentence."""
-    place = folder(root)
-    lesson = next((Path(root) / "lessons").glob(f"{str(number).zfill(2)}_*.ipynb"), None)
-    if lesson is None:
-        have = ", ".join(sorted(path.name[:2] for path in (Path(root) / "lessons").glob("[0-9][0-9]_*.ipynb")))
-        return f"There is no lesson {number!r}; the lessons are {have or 'missing: lessons/ is empty'}."
-    copy = place / lesson.name
-    kept = None
+def reset(root, name):
+    """Begin the lesson "03_name.ipynb" anew; what was there is kept under a dated name. Returns a sentence."""
+    place, lesson = folder(root), Path(root) / "lessons" / name
+    copy = place / name
     try:
         place.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(copy, lesson.read_bytes())  # first, so that a full disk changes nothing
-        if copy.exists():
-            kept = _free(copy, "kept")
-            os.rename(copy, kept)
-        os.replace(temporary, copy)
+        try:
+            kept = _put_aside(copy, "kept") if copy.exists() else None
+            os.replace(temporary, copy)
+        finally:
+            temporary.unlink(missing_ok=True)
         copied, _ = _read_record(place)
-        _remember(copied, lesson.name, copy, _fingerprint(lesson))
+        _remember(copied, name, copy, _fingerprint(lesson))
         _write_record(place, copied)
     except OSError as error:
         return _refused(place, error)
     was = f" What was there is kept as {kept.name!r}." if kept else ""
-    return f"{lesson.name} is as new.{was} If it is open in the browser, close its tab and open it again."
+    return f"{name} is as new.{was} If it is open in the browser, close its tab and open it again."
 
 
 def progress_table(root):
@@ -117,8 +113,7 @@ def _update(lesson, place, copied, replace):
 
 def _set_aside(copy):
     """Move a copy that cannot be read out of the way, and bring back Jupyter's own checkpoint of it if there is one."""
-    kept = _free(copy, "damaged")
-    os.rename(copy, kept)
+    kept = _put_aside(copy, "damaged")
     checkpoint = copy.parent / ".ipynb_checkpoints" / f"{copy.stem}-checkpoint.ipynb"
     good = checkpoint.exists() and _fingerprint(checkpoint) is not None
     if good:
@@ -193,9 +188,19 @@ def _names(copy, words):
         yield copy.with_name(f"{copy.stem} ({words}{f' {i}' if i > 1 else ''}).ipynb")
 
 
-def _free(copy, word):
-    """A dated name beside the copy that no file has yet."""
-    return next(name for name in _names(copy, f"{word} {time.strftime('%Y-%m-%d %H.%M')}") if not name.exists())
+def _put_aside(copy, word):
+    """Move a copy to a dated name beside it. The name is claimed first: a second process finds it taken."""
+    for name in _names(copy, f"{word} {time.strftime('%Y-%m-%d %H.%M')}"):
+        try:
+            name.open("x").close()
+        except FileExistsError:
+            continue
+        try:
+            os.replace(copy, name)
+        except OSError:
+            name.unlink()
+            raise
+        return name
 
 
 def _write(path, content):

@@ -162,7 +162,7 @@ def test_a_lesson_that_cannot_be_read_leaves_the_copy_alone(root):
 
 
 @pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-@pytest.mark.parametrize("do", [workspace.open_workspace, lambda root: [workspace.reset(root, "03")]])
+@pytest.mark.parametrize("do", [workspace.open_workspace, lambda root: [workspace.reset(root, NAME)]])
 def test_a_full_or_locked_disk_costs_a_sentence_and_harms_nothing(root, monkeypatch, trouble, do):
     workspace.open_workspace(root)
     lesson(root, "new")
@@ -181,15 +181,38 @@ def test_reset_keeps_the_old_file_under_a_dated_name_and_never_over_an_earlier_o
     workspace.open_workspace(root)
     for mine in ("first", "second", "third"):
         learner_writes(root, mine)
-        assert "03_loss (kept 20" in workspace.reset(root, "3")
+        assert "03_loss (kept 20" in workspace.reset(root, NAME)
     found = copies(root)
     assert found.pop(NAME) == ["old"]
     assert sorted(found.values()) == [["first"], ["second"], ["third"]]
     assert workspace.open_workspace(root) == []
 
 
-def test_reset_of_a_lesson_that_is_not_there_says_which_are(root):
-    assert workspace.reset(root, "7") == "There is no lesson '7'; the lessons are 03."
+def test_two_resets_at_the_same_moment_lose_nothing(root):
+    """A hundred times, in two processes; without a claim on the dated name, the second overwrote the first's."""
+    code = (
+        "import sys; from pathlib import Path; from course_lib import workspace\n"
+        "for line in sys.stdin: print(workspace.reset(Path(line.strip()), 'NAME'), flush=True)"
+    ).replace("NAME", NAME)
+    two = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for number in range(100):
+        again = root / str(number)
+        (again / "lessons").mkdir(parents=True)
+        lesson(again, "old")
+        workspace.open_workspace(again)
+        learner_writes(again, "mine")
+        for process in two:
+            process.stdin.write(f"{again}\n")
+            process.stdin.flush()
+        for process in two:
+            process.stdout.readline()
+        assert ["mine"] in copies(again).values(), copies(again)
+        assert ["old"] == copies(again)[NAME] and not [*(again / "workspace").glob(".*.tmp")]
+    for process in two:
+        process.communicate()
 
 
 def test_the_workspace_lies_beside_the_lessons_so_that_relative_links_resolve(root, monkeypatch, tmp_path):
