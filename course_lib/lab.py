@@ -1,5 +1,7 @@
 """Opens the learner's copy of a lesson in JupyterLab: joins the server that runs for this workspace, or starts one."""
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ from course_lib.environment import Refused
 
 SETTINGS = Path(__file__).resolve().parent / "_jupyter"
 FIRST_PORT, PATIENCE_SECONDS = 8888, 60
+STARTING_SECONDS = 30  # so long after its start a server may be slow to answer for the first time
 
 
 def start(root, number, port, browser, options):
@@ -70,10 +73,28 @@ def free_port(asked):
 
 
 def running(note):
-    """The description (url, token, pid, ...) of the server that serves this workspace, if it answers; else None."""
+    """The description (url, token, pid, ...) of the server that serves this workspace; None if there is none.
+
+    One that was started a moment ago is waited for.
+    """
     try:
-        info = json.loads(Path(json.loads(note.read_text(encoding="utf-8"))["server"]).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError):
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        info_file, give_up = Path(noted["server"]), min(noted["started"], time.time()) + STARTING_SECONDS
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not (info := described(info_file)) and time.time() < give_up:
+        print("The course was started a moment ago, in another window perhaps; waiting for it.", flush=True)
+    while not info and time.time() < give_up:
+        time.sleep(0.1)
+        info = described(info_file)
+    return info
+
+
+def described(info_file):
+    """What a server wrote of itself into its file, if it answers; else None."""
+    try:
+        info = json.loads(info_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
     return info if answers(info) else None
 
@@ -84,7 +105,7 @@ def answers(info):
         straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see this computer
         with straight.open(request, timeout=5) as answer:
             return answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):  # nobody there, or another program that speaks no HTTP
         return False
 
 
@@ -109,8 +130,12 @@ def serve(note, served, page, place, port, browser, options):
     server = subprocess.Popen(command, env=settings)
     info_file = Path(jupyter_runtime_dir()) / f"jpserver-{server.pid}.json"
     stop_with_us(server)
-    threading.Thread(target=greet, args=(server, info_file, note, page, place, browser), daemon=True).start()
+    with contextlib.suppress(OSError):  # in a folder that takes no file, a second lab cannot join; the rest works
+        note.write_text(json.dumps({"server": str(info_file), "started": time.time()}), encoding="utf-8")
+    threading.Thread(target=greet, args=(server, info_file, page, place, browser), daemon=True).start()
     code = server.wait()
+    with contextlib.suppress(OSError):
+        note.unlink()
     if code not in (0, -signal.SIGTERM, -signal.SIGINT):
         print(f"JupyterLab ended with an error (exit code {code}); its own words are above.", file=sys.stderr)
         return 1
@@ -124,16 +149,11 @@ def stop_with_us(server):
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
 
 
-def greet(server, info_file, note, page, place, browser):
+def greet(server, info_file, page, place, browser):
     """Wait until the server answers, then say where."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while server.poll() is None and time.monotonic() < give_up:
-        try:
-            info = json.loads(info_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            info = None
-        if info and answers(info):
-            note.write_text(json.dumps({"server": str(info_file)}), encoding="utf-8")
+        if info := described(info_file):
             welcome(info, page, place, browser, "The course is at this address.", "To stop: Ctrl-C here.")
             return
         time.sleep(0.1)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -52,11 +53,19 @@ def port():
 
 @pytest.fixture(scope="module")
 def server(place, settings, port):
-    """The first `course lab`, ready; it is stopped as a supervisor would stop it."""
+    """The first `course lab`, ready; it is stopped as a supervisor would stop it.
+
+    server.impatient: the same command, typed again before the first was ready.
+    """
     asked = command("01", f"--port={port}", f"--IdentityProvider.token={TOKEN}", "--ServerApp.terminals_enabled=False")
     with open(place / "said", "w") as said:
         process = subprocess.Popen(asked, cwd=ROOT, env=settings, stdout=said, stderr=subprocess.STDOUT)
-    give_up = time.monotonic() + 90
+    give_up, note = time.monotonic() + 90, place / "COURSE_WORKSPACE" / ".lab.json"
+    while not note.exists() and process.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.01)
+    process.impatient = subprocess.Popen(
+        command(), cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     while "To stop" not in (place / "said").read_text() and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.1)  # a real server, which says when it is ready
     assert process.poll() is None, (place / "said").read_text()
@@ -97,6 +106,12 @@ def test_a_second_lab_joins_the_first_and_shows_the_lesson_it_was_asked_for(serv
     assert len(list(Path(settings["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"))) == 1
 
 
+def test_a_lab_that_is_typed_again_before_the_first_is_ready_waits_and_joins(server, port):
+    said, _ = server.impatient.communicate(timeout=60)
+    assert server.impatient.returncode == 0, said
+    assert "a moment ago" in said and f":{port}/lab/tree/{LESSONS[0]}?token={TOKEN}" in said
+
+
 def test_a_port_that_is_taken_and_a_lesson_that_is_not_there_are_said_in_a_sentence(server, port):
     with pytest.raises(Refused, match=f"Port {port} was asked for, and another program has it"):
         lab.free_port(port)
@@ -106,11 +121,24 @@ def test_a_port_that_is_taken_and_a_lesson_that_is_not_there_are_said_in_a_sente
 
 
 def test_a_server_that_died_is_not_joined(place):
-    """What it left behind says that it runs; nothing answers there."""
+    """What it left behind says that it runs; nothing answers there, or something that is no web server."""
     gone = place / "jpserver-1.json"
+    (place / ".lab.json").write_text(json.dumps({"server": str(gone), "started": 0}))
     gone.write_text(json.dumps({"url": "http://127.0.0.1:9/", "token": TOKEN, "pid": 1}))
-    (place / ".lab.json").write_text(json.dumps({"server": str(gone)}))
     assert lab.running(place / ".lab.json") is None
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        gone.write_text(json.dumps({"url": f"http://127.0.0.1:{other.getsockname()[1]}/", "token": TOKEN, "pid": 1}))
+
+        def chatter():
+            line = other.accept()[0]
+            line.sendall(b"220 mail.example.org ready\r\n")
+            line.recv(1000)
+            line.close()
+
+        talk = threading.Thread(target=chatter)
+        talk.start()
+        assert lab.running(place / ".lab.json") is None
+        talk.join()
     assert lab.running(place / "no such note") is None
 
 
