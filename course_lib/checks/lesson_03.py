@@ -37,6 +37,7 @@ def _first(got, cases):
 
 def _tensor(value, shape, meaning):
     """The answer's value as a tensor of the wanted shape; a sentence when it is something else."""
+    expect(value is not None, "your function returned None. End it with `return` and the tensor.")
     expect(
         torch.is_tensor(value),
         f"a tensor of shape {shape} was expected ({meaning}); a {type(value).__name__} came. Return the tensor itself.",
@@ -93,6 +94,8 @@ def _examine_kd_loss(kd_loss):
         * _kl(z.T / T, v.T / T)
         * C
         / B,
+        f"{seen} The weights of the sum are the teacher's log-probabilities; the formula has its probabilities, "
+        "log_p.exp().": T**2 * (log_p * (log_p - log_q)).sum(-1).mean(),
         f"{seen} That is the number in bits; nats use the natural logarithm.": truth / math.log(2),
         f"{seen} The sign is turned: a KL is never negative.": -truth,
     }
@@ -164,6 +167,9 @@ def _examine_kd_gradient(kd_gradient):
         f"{seen} The sign is turned, and the mean over the {B} examples is missing.": -truth * B,
         f"{seen} The probabilities must be those at temperature T; yours are those at T=1.": T
         * (z.softmax(-1) - v.softmax(-1))
+        / B,
+        f"{seen} The softmax runs over the examples (dim 0); the classes are the last dimension.": T
+        * ((z / T).softmax(0) - (v / T).softmax(0))
         / B,
         f"{seen} That is the difference of the logits, which is what the slope tends to when T is large: the "
         "probabilities are wanted.": (z - v) / B,
@@ -378,6 +384,18 @@ def _examine_zero_and_flat(zero_and_flat):
 
 
 def _examine_steady_in_T(steady_in_T):
+    agree = []
+
+    def watched(student_logits, teacher_logits, T=4.0):
+        agree.append(torch.equal(student_logits, teacher_logits))
+        return _by_hand(student_logits, teacher_logits, T)
+
+    _verdict(steady_in_T, watched)
+    expect(
+        not agree or not all(agree),
+        "it asks the loss only where student and teacher agree: there the gradient is 0 at every T. Take two different "
+        "logits, z and v.",
+    )
     _examine_loss_invariant(
         steady_in_T,
         {
@@ -482,7 +500,7 @@ EXERCISES = {
     for exercise in (
         Exercise(
             "3.1",
-            "the distillation loss",
+            "The distillation loss",
             6,
             2,
             losses.kd_loss,
@@ -496,7 +514,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.2",
-            "its gradient, by hand",
+            "Its gradient, by hand",
             5,
             2,
             _kd_gradient,
@@ -509,7 +527,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.3",
-            "the limit of high temperature",
+            "The limit of high temperature",
             5,
             2,
             _high_T_loss,
@@ -522,7 +540,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.4",
-            "hard and soft",
+            "Hard and soft",
             3,
             1,
             losses.distill_loss,
@@ -534,7 +552,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.5",
-            "zero and flat at equality",
+            "Zero and flat at equality",
             6,
             2,
             _zero_and_flat,
@@ -547,7 +565,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.6",
-            "steady in T",
+            "Steady in T",
             5,
             2,
             _steady_in_T,
@@ -560,7 +578,7 @@ EXERCISES = {
         ),
         Exercise(
             "3.7",
-            "the teacher, unchanged",
+            "The teacher, unchanged",
             6,
             2,
             _teacher_unchanged,

@@ -143,6 +143,7 @@ def examine_distil(answer):
         any(not torch.equal(p, q) for p, q in weights),
         "the student's weights did not move. Is optimiser.step() called?",
     )
+    expect(not student.training, "the student learned well and came back in train mode. End with student.eval().")
 
 
 def _expect_every_example_once_per_epoch(x, batches, epochs, size):
@@ -251,7 +252,10 @@ def examine_evaluate(answer):
     right = (student_says == labels).float().mean().item()
     agree = (student_says == teacher_says).float().mean().item()
     got = answer(student, teacher, x, labels)
-    expect(isinstance(got, tuple) and len(got) == 2, f"expected two numbers, (accuracy, agreement); got {_short(got)}.")
+    expect(
+        isinstance(got, tuple | list) and len(got) == 2,
+        f"expected two numbers, (accuracy, agreement); got {_short(got)}.",
+    )
     for value in got:
         good = isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.numel() == 1)
         expect(good, f"expected two plain numbers; one of yours is {_short(value)}.")
@@ -285,6 +289,11 @@ def examine_evaluate(answer):
         "the student went in in training mode and came out in eval mode: the rest of its training would run without dropout. "
         "Remember student.training first, and restore it.",
     )
+    answer(student.eval(), teacher, x, labels)
+    expect(
+        not student.training,
+        "a student that went in in eval mode came out in train mode. Restore the mode that it had: remember student.training.",
+    )
 
 
 # ---- 4.4 a paired interval ----
@@ -303,7 +312,7 @@ def examine_paired_interval(answer):
     d = (a - b).double().numpy()
     low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     got = answer(a.clone(), b.clone())
-    good = isinstance(got, tuple) and len(got) == 3
+    good = isinstance(got, tuple | list) and len(got) == 3
     expect(good, f"expected three numbers, (difference, low, high); got {_short(got)}.")
     mean, lower, upper = (float(value) for value in got)
     expect(

@@ -54,7 +54,16 @@ def cross_entropy_form(student_logits, teacher_logits, T=4.0):
     return T**2 * F.cross_entropy(student_logits / T, F.softmax(teacher_logits / T, -1))
 
 
+def weighted_by_log(student_logits, teacher_logits, T=4.0):
+    log_q, log_p = F.log_softmax(student_logits / T, -1), F.log_softmax(teacher_logits / T, -1)
+    return T**2 * (log_p * (log_p - log_q)).sum(-1).mean()
+
+
 # ---- 3.2 ----
+
+
+def gradient_over_examples(student_logits, teacher_logits, T=4.0):
+    return T * ((student_logits / T).softmax(0) - (teacher_logits / T).softmax(0)) / len(student_logits)
 
 
 def gradient_by_hand(student_logits, teacher_logits, T=4.0):
@@ -195,6 +204,10 @@ def steady(low, high, T1=4.0, T2=16.0):
     return steady_in_T
 
 
+def steady_of_equals(loss):
+    return bool(0.5 < slope_of(loss, Z, Z, 16.0).norm() / slope_of(loss, Z, Z, 4.0).norm() < 2)
+
+
 # ---- 3.7 ----
 
 
@@ -258,6 +271,8 @@ ANSWERS = {
             "two softmaxes, swapped": (probabilities_in_swapped, "which argument is which"),
             "log_target missing": (no_log_target, "log"),
             "cross-entropy": (cross_entropy_form, "That is the cross-entropy: the teacher's own entropy"),
+            "weighted by log p": (weighted_by_log, "The weights of the sum are the teacher's log-probabilities"),
+            "no return": (lambda z, v, T=4.0: None, "returned None"),
             "T not used": (kd(lambda kl, T: kl.sum(-1).mean(), T_student=1, T_teacher=1), "T is not used"),
             "T only in front": (kd(T_student=1, T_teacher=1), "not divided by it"),
             "student not softened": (kd(T_student=1), "the student's are compared at T=1"),
@@ -286,6 +301,7 @@ ANSWERS = {
                 lambda z, v, T=4.0: T * (z.softmax(-1) - v.softmax(-1)) / len(z),
                 "yours are those at T=1",
             ),
+            "over the examples": (gradient_over_examples, "The softmax runs over the examples"),
             "the loss, not its slope": (kd_by_hand, "each class has its own slope"),
             "by autograd": (by_autograd, "it comes from autograd"),
             "T written in": (lambda z, v, T=4.0: gradient_by_hand(z, v, 3.0), "right at T=3"),
@@ -379,6 +395,7 @@ ANSWERS = {
             "lower bound only": (steady(0.5, 1e9), "The ratio has an upper bound"),
             "upper bound only": (steady(0, 2), "falls 16-fold"),
             "band too wide for T": (steady(0.2, 5), "falls 4-fold"),
+            "equal logits": (steady_of_equals, "only where student and teacher agree"),
             "turned": (true_and_false(steady_by_ratio), "the verdict is turned"),
             "returns the ratio": (lambda loss: slope_of(loss, Z, V, 16.0).norm(), "Return one comparison"),
         },

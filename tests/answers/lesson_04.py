@@ -83,7 +83,7 @@ def distil_online(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, se
             student.zero_grad()
             loss.backward()
             optimiser.step()
-    return student
+    return student.eval()
 
 
 def loop(
@@ -153,6 +153,12 @@ def left_in_eval_mode(student, teacher, x, labels):
     student.eval()
     mine = student(x).argmax(-1)
     return (mine == labels).float().mean().item(), (mine == teacher(x).argmax(-1)).float().mean().item()
+
+
+def left_in_train_mode(student, teacher, x, labels):
+    both = left_in_eval_mode(student, teacher, x, labels)
+    student.train()
+    return both
 
 
 def percent(student, teacher, x, labels):
@@ -314,6 +320,7 @@ ANSWERS = {
             ),
             "swapped": (loop(loss=lambda z, a, T: kd_loss(a, z, T)), "swapped"),
             "probabilities for logits": (loop(loss=lambda z, a, T: kd_loss(z, a.softmax(-1), T)), "probabilities"),
+            "left in train mode": (loop(), "came back in train mode"),
             "misaligned answers": (
                 loop(answers_of=lambda teacher, x, rows: teacher(x[: len(rows)]).detach()),
                 "same pictures",
@@ -325,6 +332,7 @@ ANSWERS = {
         wrong={
             "in training mode": (measured_in_training_mode, "training mode, where dropout"),
             "left in eval mode": (left_in_eval_mode, "came out in eval mode"),
+            "left in train mode": (left_in_train_mode, "came out in train mode"),
             "percent": (percent, "shares between 0 and 1"),
             "swapped": (swapped, "wrong order"),
             "the teacher's accuracy": (teachers_accuracy, "teacher's own accuracy"),
