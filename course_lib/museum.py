@@ -188,8 +188,8 @@ PLAQUES = {
     ),
     "b": Plaque(
         "averages over the classes too (reduction='mean')",
-        "nn.KLDivLoss() as it comes: haitongli/knowledge-distillation-pytorch #2 and #48, LD #74, Teacher-free KD #5 "
-        "(its author answers that the settings were tuned with it). DeiT does it on purpose (deit #61)",
+        "nn.KLDivLoss() as it comes: haitongli/knowledge-distillation-pytorch #2 and #48, Teacher-free KD #5 (its author "
+        "answers that the settings were tuned with it); .mean(1): HikariTJU/LD #74. DeiT does it on purpose (deit #61)",
         "sum over the classes, mean over the examples",
     ),
     "c": Plaque(
