@@ -134,7 +134,7 @@ def reliability(named, ax=None):
         )
         ax.vlines(x, low, high, color=colour, linewidth=1.5, alpha=0.5)
         ax.plot(x, y, color=colour, marker=marker, markersize=7, markeredgecolor="white")
-        ends.append((f"{name}\nECE {one.ece.value:.1%}", colour, (x[-1], y[-1])))
+        ends.append((f"{name}\nECE {one.ece.value:.1%}", colour, (1.0, y[-1])))  # beside the axes, clear of the points
     _label(ax, ends)
     ax.set(
         xlabel="confidence\nbars: 95% interval of the bin's accuracy", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.01)
