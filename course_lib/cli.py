@@ -64,6 +64,9 @@ def run(arguments):
         parser.error(f"course {options.command} does not know {' '.join(others)}; see course {options.command} --help")
 
     if options.command == "doctor":
+        moved = hand_over(environment.python_there(HERE), HERE, arguments)  # the Python that runs the lessons
+        if moved is not None:
+            return moved
         from course_lib import machine
 
         report = machine.doctor()
@@ -104,8 +107,13 @@ def course_folder():
 
 
 def into_environment(root, arguments, extra="", torch=None):
-    """None where this Python can run the course; otherwise hands the command over to one that can, for its exit code."""
+    """None where this Python can run the course; otherwise sets one up and hands the command over, for its exit code."""
     python = environment.python_for(root, extra, torch, say=lambda sentence: print(sentence, flush=True))
+    return hand_over(python, root, arguments)
+
+
+def hand_over(python, root, arguments):
+    """None where `python` is this one; otherwise the exit code of the command, run by it."""
     if Path(sys.prefix).resolve() == Path(python).parent.parent.resolve() or python == sys.executable:
         return None
     command = [python, "-m", "course_lib", *arguments]

@@ -79,15 +79,25 @@ def environment():
     return "venv" if sys.prefix != sys.base_prefix else "system"
 
 
-def pip(arguments):
-    """The pip command for this Python, on this system, as it is typed in the project's folder."""
+def this_python():
+    """This Python as it is typed in the project's folder."""
     python = Path(sys.executable)
     name = str(python.relative_to(ROOT)) if python.is_relative_to(ROOT) else str(python)
     if environment() == "conda":
         name = "python"
     if " " in name:
         name = f'& "{name}"' if os.name == "nt" else f"'{name}'"
-    return f"{name} -m pip install {arguments}"
+    return name
+
+
+def pip(arguments):
+    """The pip command for this Python, as it is typed in the project's folder.
+
+    A system's own Python refuses pip, or should be left alone: there the course makes an environment of its own.
+    """
+    if environment() == "system":
+        return f"{this_python()} -m course_lib lab"
+    return f"{this_python()} -m pip install {arguments}"
 
 
 def numbers(version):

@@ -55,6 +55,13 @@ def python_for(root, extra="", torch=None, say=print):
     return str(python_in(folder))
 
 
+def python_there(root):
+    """The path of the Python that python_for would give, where it is set up already; this one where none is."""
+    folder = root / ".venv"
+    filled = read_stamp(folder).get("state") == "ready" and works(python_in(folder))
+    return str(python_in(folder)) if filled and lacking(root) else sys.executable
+
+
 def lacking(root, extra=""):
     """What this Python lacks to run the course, in words: [] if nothing."""
     try:

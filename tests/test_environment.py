@@ -192,6 +192,7 @@ def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(small
     monkeypatch.setattr(environment, "pip", stopped)
     with pytest.raises(KeyboardInterrupt):
         environment.python_for(small_course, say=said.append)
+    assert environment.python_there(small_course) == sys.executable
     assert environment.read_stamp(small_course / ".venv")["state"] == "filling"
 
     def offline(python, arguments, root):
@@ -208,6 +209,7 @@ def test_an_interrupted_setup_is_finished_and_a_finished_one_is_left_alone(small
     before = len(calls)
     assert environment.python_for(small_course, say=said.append) == str(python)
     assert len(calls) == before
+    assert environment.python_there(small_course) == str(python)  # whose packages the doctor looks at
 
     # An update that cannot be had (no network) is no reason not to learn, as long as what is installed fits.
     (small_course / "constraints.txt").write_text("# newer\n")

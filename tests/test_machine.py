@@ -75,6 +75,13 @@ def test_a_fresh_python_without_packages_still_gets_a_report(tmp_path):
     assert str(python) in row(report, "packages").cure
 
 
+def test_outside_an_environment_the_cure_is_the_command_that_makes_one(tmp_path, monkeypatch):
+    """A system's own Python refuses pip (PEP 668)."""
+    monkeypatch.setattr(rows.sys, "prefix", sys.base_prefix)
+    gone = packages(tmp_path, ["no-such-package>=1"], [])
+    assert rows.environment() != "venv" and (rows.environment() == "conda" or gone.cure.endswith(" -m course_lib lab"))
+
+
 def test_a_torchvision_whose_compiled_part_does_not_fit_is_reported(tmp_path):
     """What a CPU torch with a CUDA torchvision does: its library cannot be loaded, so its operators are missing."""
     shutil.copytree(Path(torchvision.__file__).parent, tmp_path / "torchvision", symlinks=True)
