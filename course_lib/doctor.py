@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from course_lib.download import ROOT, keep_folder, may_write
+from course_lib.download import ROOT, keep_folder, may_write, nearest
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 
@@ -207,22 +207,23 @@ def spoken(path):
     return f"{path.relative_to(ROOT).as_posix()}/ of the project" if inside else str(path)
 
 
-def own(folder):
-    """The command that makes a folder of ours writable for us."""
-    return (
-        f'icacls "{folder}" /grant "%USERNAME%":(OI)(CI)F' if os.name == "nt" else f'sudo chown -R "$USER" "{folder}"'
-    )
+def own(folder, variable):
+    """The command that lets us write: the project's folders become ours; in place of another, one at home is named."""
+    if folder.is_relative_to(ROOT):
+        mine = f'icacls "{folder}" /grant "%USERNAME%":(OI)(CI)F'
+        return mine if os.name == "nt" else f'sudo chown -R "$USER" "{folder}"'
+    home = Path.home() / "distillation"
+    return f'$env:{variable}="{home}"' if os.name == "nt" else f'export {variable}="{home}"'
 
 
 def workspace_row(folder=None):
     """Can the learner's work be saved?"""
     folder = Path(folder or os.environ.get("COURSE_WORKSPACE") or ROOT / "workspace")
-    folder = next(
-        place for place in (folder, *folder.parents) if place.is_dir()
-    )  # it is made by the first `course lab`
+    folder = nearest(folder.resolve())  # it is made by the first `course lab`
     trouble = writable(folder)
     if trouble:
-        return Row("your work", PROBLEM, f"nothing can be saved in {spoken(folder)}: {trouble}", own(folder))
+        cure = own(folder, "COURSE_WORKSPACE")
+        return Row("your work", PROBLEM, f"nothing can be saved in {spoken(folder)}: {trouble}", cure)
     return Row("your work", OK, f"can be saved in {spoken(folder)}")
 
 
@@ -235,14 +236,15 @@ SETS = {
 
 def data_row(folder):
     """The data folder: there, writable, and which data sets it holds. The digits come with scikit-learn."""
-    there = ["digits"] + [name for name, paths in SETS.items() if any((folder / path).exists() for path in paths)]
+    there = ["digits"] + [name for name, paths in SETS.items() if any(os.path.exists(folder / path) for path in paths)]
     found = f"at hand: {', '.join(there)}; folder: {spoken(folder)}"
-    if not folder.exists() and may_write(folder):
+    if not os.path.exists(folder) and may_write(folder):
         return Row("data folder", OK, f"{found}, made when something is downloaded")
     home = keep_folder(folder)
-    trouble = home.exists() and writable(home) or (None if may_write(home) else "it is read-only")
+    trouble = os.path.exists(home) and writable(home) or (None if may_write(home) else "it is read-only")
     if trouble:
-        return Row("data folder", NOTE, f"{found}; nothing new can be kept in {spoken(home)}: {trouble}", own(home))
+        cure = own(nearest(home), "COURSE_DATA")
+        return Row("data folder", NOTE, f"{found}; nothing new can be kept in {spoken(home)}: {trouble}", cure)
     return Row(
         "data folder", OK, found + (f" (read-only: what is new goes to {spoken(home)})" if home != folder else "")
     )

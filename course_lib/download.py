@@ -36,10 +36,15 @@ def data_folder(folder=None):
     return (ROOT / Path(os.environ.get("COURSE_DATA") or HOME).expanduser()).resolve()
 
 
+def nearest(folder):
+    """The folder, or the nearest above it that is there and may be seen; on a drive that is not there, the folder."""
+    return next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
+
+
 def may_write(folder):
     """True if we may put files into the folder. One that is marked read-only is respected by an administrator too."""
-    folder = next(place for place in (folder, *folder.parents) if place.exists())
-    return folder.is_dir() and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
+    folder = nearest(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
 def keep_folder(folder=None):

@@ -155,13 +155,30 @@ def unwritable(tmp_path):
 def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
     folder = unwritable(tmp_path)
     work = rows.workspace_row(folder)
-    assert work.state == PROBLEM and str(folder) in work.found and str(folder) in work.cure
+    assert work.state == PROBLEM and str(folder) in work.found
+    assert "COURSE_WORKSPACE=" in work.cure and str(folder) not in work.cure  # never: chown -R of what is not ours
+    assert rows.workspace_row(folder / "not" / "there") == work
     monkeypatch.setattr(download, "HOME", tmp_path.parent / "home")
     data = rows.data_row(folder)  # a shared folder may well be read-only
     assert data.state == OK and f"what is new goes to {tmp_path.parent / 'home'}" in data.found
     monkeypatch.setattr(download, "HOME", folder)
     data = rows.data_row(folder)
-    assert data.state == NOTE and "nothing new can be kept" in data.found and str(folder) in data.cure
+    assert data.state == NOTE and "nothing new can be kept" in data.found and "COURSE_DATA=" in data.cure
+    assert str(ROOT / "data") in rows.own(ROOT / "data", "COURSE_DATA")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become nobody for a moment")
+def test_a_folder_that_others_closed_is_a_row_and_no_crash(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            os.stat(closed / "data")
+        assert rows.data_row(closed / "data").state != PROBLEM
+        assert rows.workspace_row(closed / "data").state == PROBLEM
+    finally:
+        os.seteuid(0)
 
 
 def test_the_data_folder_says_what_it_holds(tmp_path):
