@@ -32,18 +32,14 @@ exercises.strict()
 # %% [markdown]
 # ## The story
 #
-# A model was trained at great cost. Its weights are locked in a vault; nobody may take them out. But the vault has a
-# window: you ask a question, and the model answers. Many of the best systems of
-# today are offered like this.
+# A model was trained at great cost, and its weights are locked in a vault. But the vault has a window: you ask a
+# question, and the model answers. Many of the best systems of today are offered like this.
 #
-# What the model knows is not in the weights alone. It is also in the answers. **Who can copy what a model knows, even
-# when the weights stay locked away? And who should be allowed to?**
-
-# %% [markdown]
-# First the friendly half: a teacher that *wants* a student to learn, and shows it everything (lessons 00 to 04). This
-# is [knowledge distillation](#Glossary): a large model teaches a small one (Hinton et al., 2015). Then the other
-# half: copies that nobody asked for, the defences, and what they cost honest users. Both halves are the same
-# mathematics.
+# **Who can copy what a model knows, when only its answers come out? And who should be allowed to?**
+#
+# First the friendly half, lessons 00 to 04: a teacher that *wants* a student to learn. This is [knowledge
+# distillation](#Glossary) (Hinton et al., 2015). Then copies that nobody asked for, the defences, and what they cost
+# honest users. Both halves are the same mathematics.
 
 # %% [markdown]
 # ## Is my machine ready?
@@ -81,7 +77,7 @@ dice = random.Random(2021)
 oracle, ledger = lock_away(round(dice.uniform(-3, 3), 2), round(dice.uniform(-3, 3), 2))
 
 # %% [markdown]
-# You could read the two numbers out of Python's memory. Pretend that you cannot: a real vault is another computer.
+# You could look up the two numbers in Python's memory. Pretend that you cannot: a real vault is another computer.
 # Ask a question instead; change the 3 and ask again, as often as you like.
 
 # %%
@@ -124,9 +120,8 @@ def lay(a, b):
 explore(lay, a=slider("slope a", -3, 3, 0.0), b=slider("offset b", -3, 3, 0.0))
 
 # %% [markdown]
-# Close, but a hand never quite gets there. Two lines of code do.
-
-# %% [markdown]
+# Close, but a hand never quite gets there: the sliders move in steps of 0.1. Two lines of code do.
+#
 # ### Exercise 0.1 · One secret number · 2 minutes · difficulty ●○○
 #
 # An exercise is a function with a hole. Read what it should give back, replace the line with `raise` by your own, and
@@ -158,8 +153,8 @@ slope = check("0.1", slope)
 # %% [markdown]
 # ### Exercise 0.2 · The whole vault · 3 minutes · difficulty ●○○
 #
-# Now the copy: a function that answers any x as the vault would, and asks the vault **only at 0 and at 1**. One line
-# again, and you may use your `slope`.
+# Now the copy: a function that answers any x as the vault would, and never asks the vault at that x. It may ask at
+# **two places only**: 0 and 1, for example. One line again, and you may use your `slope`.
 
 
 # %%
@@ -182,7 +177,7 @@ copy = check("0.2", copy)
 # Now the test. **The lesson's primary comparison:** your copy against the vault at a thousand questions that you never
 # asked. (A line has no luck in it, so this needs no repetitions and no interval. Almost everything later will.)
 
-# %%
+# %% tags=["nbval-check-output"]
 ledger.clear()
 copy(oracle, 1000.0)
 questions = len(set(ledger))  # different ones: asking the same thing twice tells nothing new
@@ -190,10 +185,6 @@ unseen = [dice.uniform(-6, 6) for _ in range(1000)]
 gap = max(abs(copy(oracle, x) - oracle(x)) for x in unseen)
 print(f"you said {my_guess} questions; it took {questions}")
 print(f"largest difference at 1,000 unseen x: {gap:.6f}")
-
-# %% tags=["nbval-check-output"]
-print("two questions were enough:", questions == 2)
-print("the copy is exact:", gap < 1e-6)
 
 # %% [markdown]
 # Fifteen of the thousand, to look at:
@@ -214,7 +205,9 @@ show(fig, f"Fifteen answers of the vault, and your copy: a line through all, off
 print(f"The lock held, and the model is out: all it knew fitted through the window in {questions} answers.")
 
 # %% [markdown]
-# **What this cannot show.** A line has two numbers, and two exact answers give both. A network has thousands or
+# ### What this cannot show
+#
+# A line has two numbers, and two exact answers give both. A network has thousands or
 # billions, its answers are short, rounded, limited and paid for, and a copy is only ever *nearly* as good. How
 # nearly, from how many questions, and how you would know: that is the course. The idea is older than the chat
 # windows: Tramèr et al. (2016) solved for the weights of models behind real prediction services.
@@ -222,10 +215,10 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # %% [markdown]
 # ## How the course works
 #
-# - **Every lesson beats the same way**: idea, predict, code, check, look, so. Sources stand beside claims, and numbers
-#   come with how sure they are.
+# - **Every lesson has the same six beats**: idea, predict, code, check, look, so. Sources stand beside claims, and
+#   numbers come with how sure they are.
 # - **Leave an exercise open if you like.** Until yours is right, the lesson goes on with the course's own answer, so
-#   all   that follows works.
+#   all that follows works.
 # - **That answer sits in `course_lib/checks/`, where you can read it**, and each lesson is solved in the folder
 #   [`solutions`](../solutions/00_start_here.ipynb). Nobody stops you. Try first: trying is what stays.
 
@@ -250,9 +243,9 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # ## Go further
 #
 # 1. **More dimensions.** A model $a_1 x_1 + a_2 x_2 + a_3 x_3 + b$ is in the vault. How many questions does its copy
-#    cost?    Write the vault and the copy.
+#    cost? Write the vault and the copy.
 # 2. **A first defence.** Let the oracle round its answers to whole numbers. Ask at 0 and 1: how wrong is the copy at
-#    100?    Which two questions would you ask instead? And whom else does rounding hurt?
+#    100? Which two questions would you ask instead? And whom else does rounding hurt?
 #
 # Next: [lesson 01](01_softmax_and_temperature.ipynb), what a temperature does to an answer.
 
@@ -268,8 +261,7 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # - **alone**: a student without a teacher, trained on labels at the same cost. The comparison that keeps us honest.
 # - **copy**: a student of someone else's model, made from its answers.
 # - **knowledge distillation**: training a student on a teacher's answers.
-
-# %% [markdown]
+#
 # **The vault**
 #
 # - **oracle**: a function from a question x to an answer. How it works inside is not shown.
@@ -277,28 +269,26 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # - **key**: what lets you ask. Keys that act together are a **cohort**.
 # - **ledger**: the vault's book: which key asked what, and when.
 # - **policy**: the vault's rules: who may ask how much, and what is answered.
-
-# %% [markdown]
+#
 # **An answer**
 #
 # - **logits**: the C numbers that a network gives for C classes, before anything is done to them.
 # - **probs**: probabilities, one per class, adding up to 1.
 # - **labels**: the right classes, one whole number per example.
-# - **cross-entropy**: the loss against labels: −log of the probability given to the right class, in nats.
+# - **cross-entropy**: the loss against labels: −log of the probability given to the right class, in nats. Against a
+#   soft target: the −log of each class, weighted by the target.
 # - **softmax**: makes probs from logits: exp of each, divided by the sum.
 # - **temperature**: T, the number that logits are divided by before the softmax. Above 1 it makes an answer softer.
-
-# %% [markdown]
+#
 # **What an answer says**
 #
-# - **soft target**: a teacher's probs, given to a student in place of a label.
+# - **soft target**: a teacher's probs, softened by a temperature, given to a student in place of a label.
 # - **dark knowledge**: what the small probabilities of a teacher tell: which wrong classes are nearly right (Hinton's
 #   word).
 # - **entropy**: how undecided an answer is: 0 when certain, log C when all C classes are equal.
 # - **nat**: the unit of entropy with natural logarithms; 1 nat is 1.44 bits.
 # - **KL divergence**: how much one answer differs from another, in nats; 0 only when they are equal.
-
-# %% [markdown]
+#
 # **Measuring**
 #
 # - **accuracy**: the share of examples that a model gets right.
@@ -306,8 +296,7 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # - **calibration**: whether probs can be believed: of the answers given with 80%, are 80% right?
 # - **train, val, test**: what a model learns from; what we choose settings on; what we look at once, at the end.
 # - **transfer set**: the inputs that a teacher answers for the student; they need no labels.
-
-# %% [markdown]
+#
 # **Being sure**
 #
 # - **seed**: the number that fixes all chance in a run: first weights, order of examples. Another seed, another result.

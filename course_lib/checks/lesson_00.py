@@ -84,6 +84,12 @@ def examine_copy(copy):
                 f"for x = {x:g} your copy asked the vault at {x:g} and passed the answer on. That is a messenger: take "
                 "the vault away and it is mute. Ask at 0 and at 1 only, and work the answer out.",
             )
+            asked = sorted(set(ledger))
+            expect(
+                len(asked) <= 2,
+                f"your copy asked the vault at {', '.join(f'{place:g}' for place in asked)}. Two places are enough for "
+                "a line. If it uses your slope: where does that ask?",
+            )
     wrong = [(a, b, x, came) for a, b, x, came in given if not near(came, a * x + b)]
     if not wrong:
         return

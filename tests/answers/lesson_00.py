@@ -42,6 +42,10 @@ ANSWERS = {
             "a multiple of the answer at 1": (lambda oracle, x: oracle(1) * x, "a line that starts at 0"),
             "half a step short": (lambda oracle, x: oracle(0) + slope_by_small_step(oracle) * (x - 0.5), "Start from"),
             "a number seen elsewhere": (lambda oracle, x: 4.0, "gave the same 4"),
+            "asks at three places": (
+                lambda oracle, x: oracle(0) + (oracle(3) - oracle(2)) * x,
+                "asked the vault at 0, 2, 3",
+            ),
             "rounds": (lambda oracle, x: round(oracle(0) + x * (oracle(1) - oracle(0))), "Start from"),
         },
     ),
