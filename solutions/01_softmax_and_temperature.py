@@ -79,8 +79,7 @@ show(fig, f"A handwritten digit, labelled {label}, and its ten logits: {alt}.")
 # $$p_i = \frac{e^{z_i/T}}{\sum_j e^{z_j/T}}$$
 #
 # $z_i$ is the logit of class $i$, $p_i$ its probability. T = 1 is the ordinary softmax.
-
-# %% [markdown]
+#
 # **Predict.** The logits 2, 1, 0 give the winner a probability of 0.665 at T = 1. What does it have at T = 2?
 
 # %%
@@ -103,8 +102,7 @@ print("and in half precision exp(12) is", torch.tensor(12.0, dtype=torch.half).e
 # Infinity divided by infinity is nan, "not a number", and one nan spoils a whole training. But the answer exists: it is
 # the same as for the logits 1 and 0. **Adding the same number to every logit of an answer changes none of its
 # probabilities.** Use that.
-
-# %% [markdown]
+#
 # ### Exercise 1.1 · A softmax that survives · 6 minutes · difficulty ●●○
 #
 # Write the softmax with exp, sum and a division (no `torch.softmax` this time). It must survive logits of ±10,000 and
@@ -124,11 +122,8 @@ def softmax(logits: torch.Tensor, T: float = 1.0) -> torch.Tensor:
 # %% tags=["check"]
 softmax = check("1.1", softmax)
 
-# %% [markdown]
-# Stuck? Take the `#` away and run the cell. Each run shows one more hint; there are three.
-
 # %%
-# hint("1.1")
+# hint("1.1")  # stuck? Take the first # away and run this cell; each run shows one more hint
 
 # %% [markdown]
 # **Look.** The same picture, the same ten logits, at two temperatures. At T = 1 you see the winner and little else. At
@@ -152,12 +147,14 @@ show(fig, f"The network's probabilities for the digit at two temperatures. {', '
 # %% tags=["nbval-check-output"]
 sure = torch.tensor([0.0, -200.0])
 print("log of the softmax:", softmax(sure).log().tolist())
+z = sure.clone().requires_grad_()
+softmax(z).log()[1].backward()
+print("and its gradient:  ", z.grad.tolist())
 
 # %% [markdown]
-# The true value is −200, an ordinary number. A loss that meets −inf is infinite, and so is its gradient. The way
-# round is algebra: take the log of the fraction on paper first, then compute.
-
-# %% [markdown]
+# The true value is −200, an ordinary number. A loss that meets −inf is infinite, its gradient is nan, and the network
+# is lost. The way round is algebra: take the log of the fraction on paper first, then compute.
+#
 # ### Exercise 1.2 · Log-softmax, without the log of a zero · 5 minutes · difficulty ●●○
 #
 # Write $\log p_i$ at temperature T so that no probability is ever made. `log` is the natural logarithm, as everywhere
@@ -189,14 +186,14 @@ print("log-softmax:", log_softmax(sure).tolist())
 # %% [markdown]
 # ## How undecided is an answer? One number
 #
-# **Idea.** Entropy (Shannon, 1948) is the surprise that an answer leaves you to expect:
+# **Idea.** When a class of probability $p_i$ turns out to be the one, your surprise is $-\log p_i$: none if it was
+# certain, much if it was rare. Entropy (Shannon, 1948) is the surprise to expect, the mean over the classes:
 #
 # $$H(p) = -\sum_i p_i \log p_i$$
 #
-# With the natural log it counts in [nats](00_start_here.ipynb#Glossary), with base 2 in bits, which you can read as
-# yes-or-no questions. A class with $p_i = 0$ adds nothing, since $p \log p$ goes to 0 with $p$.
-
-# %% [markdown]
+# With the natural log it counts in [nats](00_start_here.ipynb#Glossary), with base 2 in bits: a fair coin has one. A
+# class with $p_i = 0$ adds nothing, since $p \log p$ goes to 0 with $p$.
+#
 # **Predict.** Ten digits, all equally likely. How many bits of entropy is that?
 
 # %%
@@ -231,8 +228,8 @@ print(f"99 to 1: {entropy(torch.tensor([0.99, 0.01]), 2):.2f} bits")
 # %% [markdown]
 # ## Turn the knob
 #
-# **Predict.** An animal in a photograph: cat leads, dog follows, then fox, then car. You may choose any T above 0. How
-# high can dog's probability get: the most that the temperature alone can give it?
+# **Predict.** A photograph has the logits cat 4, dog 2, fox 1, car −3. At T = 1 dog has a probability of 0.11. You may
+# choose any T above 0: what is the most that the temperature alone can give to dog?
 
 # %%
 my_guess = 0.50  # change me before you go on
@@ -259,8 +256,7 @@ knobs = {name: slider(f"logit of {name}", -6, 6, z) for name, z in zip(PHOTO, (4
 explore(turn, T=slider("temperature T", 0.1, 20, 1.0), **knobs)
 
 # %% [markdown]
-# Did you find the most that dog can have? It depends on the logits that you set. For those the lesson began with, try a
-# few hundred temperatures:
+# Did you find the most that dog can have? For the logits that the sliders began with, try a few hundred temperatures:
 
 # %% tags=["nbval-check-output"]
 temperatures = torch.logspace(-1, 2, 300)
@@ -270,10 +266,9 @@ best = temperatures[dog.argmax()]
 print(f"you said {my_guess:.3f}; dog gets {dog.max():.3f} at most, at T = {best:.1f}")
 
 # %% [markdown]
-# A little more than its equal share, and it comes down again: a very hot answer gives everyone a quarter. Dog never
+# A little more than its equal share, and then it comes down again: a very hot answer gives everyone a quarter. Dog never
 # passes cat. Is that a rule, or luck with four logits?
-
-# %% [markdown]
+#
 # ## What never changes
 #
 # **The lesson's primary comparison.** The ranking of all ten classes at T = 1, against six other temperatures, for
@@ -371,7 +366,7 @@ hot = check("1.5", hot)
 # hint("1.5")
 
 # %% [markdown]
-# **Predict.** You double T. The approximation's largest error becomes how many times smaller?
+# **Predict.** You double T. How many times smaller does the approximation's largest error get?
 
 # %%
 my_guess = 2.0  # change me before you go on
@@ -383,8 +378,8 @@ print(f"you said {my_guess:.1f}; from T = 50 to 100 it gets {error[50] / error[1
 print(f"and from 100 to 200 {error[100] / error[200]:.1f} times")
 
 # %% [markdown]
-# **Look.** Drawn over 1/T, first order is a straight line. Follow the exact curve from the left: it sets out along
-# the line, and turns away as the answer cools.
+# A quarter each time: the error goes like $1/T^2$. **Look.** Drawn over 1/T, first order is a straight line. Follow the
+# exact curve from the left: it sets out along the line, and turns away as the answer cools.
 
 # %%
 Ts = [100, 50, 25, 16, 12, 8, 6, 4, 3, 2]
@@ -394,16 +389,16 @@ alt = "; ".join(f"{name}: {p[0]:.3f} at T = 100, {p[-1]:.3f} at T = 2" for name,
 show(ax.figure, f"Dog's probability against 1/T. {alt}. First order is straight; exact bends down.")
 
 # %% [markdown]
-# A quarter each time: the error goes like $1/T^2$. And what the straight line carries is the logit minus the mean
-# logit. **A hot answer is the centred logits, in small print.** In [lesson 03](03_distillation_loss.ipynb) this turns
-# a loss on probabilities into a loss on logits (Hinton et al., 2015, section 2.1).
+# **So.** What the straight line carries is the logit minus the mean logit. **A hot answer is the centred logits, in
+# small print.** In [lesson 03](03_distillation_loss.ipynb) this turns a loss on probabilities into a loss on logits
+# (Hinton et al., 2015, section 2.1).
 
 # %% [markdown]
 # ## What moves when a logit moves
 #
-# **Idea.** Training pushes logits. How much does each probability give? That is a table, the Jacobian: row $i$,
-# column $j$ holds $\partial p_i / \partial z_j$. For T = 1 and $p_i = e^{z_i}/\sum$, the quotient rule gives it in
-# two lines, one for $i = j$ and one for $i \neq j$.
+# **Idea.** Training pushes logits. How far does each probability move? That is a table, the Jacobian: row $i$,
+# column $j$ holds $\partial p_i / \partial z_j$. For T = 1 and $p_i = e^{z_i} / \sum_k e^{z_k}$, the quotient rule
+# gives it in two lines, one for $i = j$ and one for $i \neq j$.
 #
 # **Predict.** What does each column of the table add up to?
 
@@ -439,7 +434,7 @@ for T in J:
 print(f"you said the columns add up to {my_guess:g}")
 
 # %% [markdown]
-# What one class wins, the others lose. In percentage points:
+# What one class wins, the others lose. In percentage points (each table has its own colour scale):
 
 # %%
 fig, axes = plots.figure(width=11, height=4, columns=(1, 1))
@@ -452,19 +447,17 @@ show(fig, f"Two tables of dp/dz, positive on the diagonal, negative beside it. C
 
 # %% [markdown]
 # At T = 1 the car's row and column are nearly empty: a class without a chance hardly moves, and its logit moves
-# next to nothing. At
-# T = 4 every class takes part. But note the 1/T in front: softening makes the large pushes smaller. Keep that in mind
-# until [lesson 03](03_distillation_loss.ipynb), where a factor $T^2$ answers it.
+# next to nothing. At T = 4 every class takes part. But note the 1/T in front: softening makes the large pushes smaller.
+# Keep that in mind until [lesson 03](03_distillation_loss.ipynb), where a factor $T^2$ answers it.
 
 # %% [markdown]
 # ## Which T for this answer?
 #
 # **Idea.** T = 4 means little by itself: a network with logits twice as large needs T = 8 for the same answer.
 # Entropy is the common scale. It never falls when T rises: $dH/dT = \mathrm{Var}_p(z) / T^3 \geq 0$, where
-# $\mathrm{Var}_p(z)$ is the variance of the logits under $p$. So, with one winner, each entropy between 0 and $\log
-# C$ belongs to exactly one T. Halve your way to it.
-
-# %% [markdown]
+# $\mathrm{Var}_p(z)$ is the variance of the logits under $p$. So, with one winner, each entropy between 0 and
+# $\log C$ belongs to exactly one T.
+#
 # ### Exercise 1.7 · The temperature that gives a wanted entropy · 9 minutes · difficulty ●●●
 #
 # Bisection: look at the middle between `low` and `high`, keep the half that holds the T you want, repeat until the
@@ -490,8 +483,8 @@ temperature_for = check("1.7", temperature_for)
 # hint("1.7")
 
 # %% [markdown]
-# **Predict.** Entropy can be ln 10 = 2.30 nats at most. Which T brings the answer to the lesson's picture to half of
-# it?
+# **Predict.** With ten classes, entropy is log 10 = 2.30 nats at most. Which T brings the answer to the lesson's
+# picture to half of that?
 
 # %%
 my_guess = 2.0  # change me before you go on
@@ -502,7 +495,7 @@ before, after = entropy(softmax(one)), entropy(softmax(one, T_half))
 print(f"you said T = {my_guess:.1f}; it is T = {T_half:.2f}: from {before:.2f} to {after:.2f} nats")
 
 # %% [markdown]
-# **Look.** The network's pictures differ in how sure it is. Slide through T and the pictures, from the one with the
+# **Look.** The network is surer of some pictures than of others. Slide through T and the pictures, from the one with the
 # smallest lead to the one with the largest. The same T means something else to each of them.
 
 # %%
@@ -526,7 +519,9 @@ rank = slider("lead, smallest to largest, %", 0, 100, 20, 1)
 explore(look, T=slider("temperature T", 0.1, 20, 2.0), rank=rank)
 
 # %% [markdown]
-# ## So: what does a temperature do to an answer?
+# ## So
+#
+# What does a temperature do to an answer?
 
 # %%
 print("It moves the answer between a label and an equal share, and never touches the ranking:")
@@ -534,7 +529,7 @@ print(f"{changed.sum()} of {len(changed)} rankings changed. T = {T_half:.2f} tak
 print(f"from {before:.2f} to {after:.2f} nats, and {names[0]} still leads {names[1]}.")
 
 # %% [markdown]
-# ## What this cannot show
+# ### What this cannot show
 #
 # - Which T makes a good lesson for a student. A louder runner-up is not yet a useful one: that is measured in lessons
 #   [02](02_dark_knowledge.ipynb) and [04](04_teacher_and_student.ipynb).
@@ -543,10 +538,10 @@ print(f"from {before:.2f} to {after:.2f} nats, and {names[0]} still leads {names
 #   all.
 
 # %% [markdown]
-# ## Go further
+# ### Go further
 #
 # 1. **Calibrate.** Guo et al. (2017) choose one T for a whole network: the T with the smallest cross-entropy on
-#    `val`. Find    it with your softmax for this net. Is it above or below 1? What does that say about the net's
+#    `val`. Find it with your softmax for this net. Is it above or below 1? What does that say about the net's
 #    confidence?
 # 2. **Prove it.** You used $dH/dT = \mathrm{Var}_p(z)/T^3$. Derive it with your Jacobian, and hold it against
 #    `(entropy(softmax(z, T + 0.001)) - entropy(softmax(z, T))) / 0.001`, in double precision.

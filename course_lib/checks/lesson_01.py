@@ -86,11 +86,23 @@ def is_function(answer, name):
     )
 
 
+TORCH_TRAPS = {  # a part of torch's own words: what they mean
+    "return_types.max": "x.max(dim=-1) gives back two things, the largest values and where they are. Take .values, "
+    "or x.amax(dim=-1, keepdim=True).",
+    "converted to": "math.log, math.exp, float and .item() take one number, and a tensor holds many. Write x.log(), x.exp().",
+}
+
+
 def ask(answer, given, *rest, name, what, shape):
     """What the answer makes of the tensor `given`; NotYet if that is no tensor of this shape, or if `given` changed."""
     is_function(answer, name)
     mine = given.clone()
-    came = answer(mine, *rest)
+    try:
+        came = answer(mine, *rest)
+    except (TypeError, ValueError, RuntimeError) as error:
+        for words, sentence in TORCH_TRAPS.items():
+            expect(words not in str(error), f"your {name} raised {type(error).__name__}: {sentence}")
+        raise
     expect(came is not None, f"your {name} gave back None. Does it end with a return?")
     expect(
         torch.is_tensor(came),
@@ -580,7 +592,7 @@ def examine_temperature_for(temperature_for):
         T, nats = come(logits, wanted)
         expect(
             abs(nats - wanted) < 1e-3,
-            f"1 nat for the logits 4, 2, 1, 0, -2 is right, but {wanted:g} nats for {said(logits)} gave T = {T:.4f}, "
+            f"1 nat for the logits 4, 2, 1, 0, -2 is right. For {said(logits)}, wanted {wanted:g}, came T = {T:.4f}, "
             f"where the entropy is {nats:.4f}. Do you search all the way from 0.01 to 100, in enough steps?",
         )
 

@@ -100,6 +100,11 @@ def softmax_logs(logits, T=1.0):
     return torch.log_softmax(logits / T, -1)
 
 
+def softmax_max_without_values(z, T=1.0):
+    e = (z / T - (z / T).max(dim=-1, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
 def softmax_detached(logits, T=1.0):
     return softmax_shifted(logits, T).detach()
 
@@ -322,6 +327,7 @@ ANSWERS = {
             "works in place": (softmax_in_place, "works in place"),
             "returns numpy": (softmax_numpy, "of type ndarray"),
             "returns logs": (softmax_logs, "logs of probabilities"),
+            "forgets .values": (softmax_max_without_values, "Take .values"),
             "loses the gradient": (softmax_detached, "autograd lost the thread"),
             "returns the winner": (softmax_winner, "gave shape ()"),
         },
@@ -372,6 +378,7 @@ ANSWERS = {
             "overwrites the zeros": (entropy_in_place, "works in place"),
             "does not sum": (lambda p, base=math.e: -torch.xlogy(p, p) / math.log(base), "gave shape (8,)"),
             "returns a float": (lambda p, base=math.e: float(entropy_where(p, base)), "of type float"),
+            "math.log": (lambda p, base=math.e: -(p * math.log(p, base)).sum(-1), "take one number"),
         },
     ),
     "1.4": Answers(
