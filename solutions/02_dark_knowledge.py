@@ -7,15 +7,13 @@
 # ---
 
 # %% [markdown]
-# # 02 · Dark knowledge
-#
-# **What does a teacher say that a label does not?**
+# # 02 · What does a teacher say that a label does not?
 #
 # A label says "8". A teacher says "8, and a little like a 3". You measure that little in bits. Then you train students
 # that never see a 3, neither picture nor label, and count the threes they recognise.
 #
-# You build soft targets, a map of look-alikes, the KL divergence, and a fair choice of a bias: 7 exercises, about
-# 55 minutes. Needed: [lesson 01](01_softmax_and_temperature.ipynb).
+# **55 minutes.** You build: soft targets, a map of look-alikes, the KL divergence, and a fair choice of a bias.
+# Needed: [lesson 01](01_softmax_and_temperature.ipynb).
 
 # %%
 import math
@@ -24,14 +22,14 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from course_lib.checks import check, hint  # noqa: F401
+from course_lib import plots
+from course_lib.checks import check, hint
 from course_lib.data import load
 from course_lib.live import explore, show, slider
 from course_lib.losses import cross_entropy, kd_loss
 from course_lib.machine import pick
 from course_lib.measure import accuracy, compare, correct, estimate
 from course_lib.models import mlp
-from course_lib.plots import estimates, figure, heatmap, lines, pictures, probabilities
 from course_lib.train import fit_many, predict
 
 DATA = "digits"  # "mnist" works too
@@ -46,11 +44,12 @@ from course_lib import exercises
 exercises.strict()
 
 # %% [markdown]
-# ## 1 · The teacher, and how good it is
+# ## The teacher, and how good it is
 #
 # **Idea.** A teacher should know more than its student. Ours is eight networks that differ in their first weights and
-# in the order of their examples. Their logits are averaged. This is the [teacher](00_start_here.ipynb#Glossary) of
-# the whole lesson.
+# in the order of their examples; their logits are averaged. First question about any
+# [teacher](00_start_here.ipynb#Glossary): how good is it itself? You choose and look on `val`. The test pictures stay
+# closed until the end.
 
 # %%
 data = load(DATA)
@@ -68,11 +67,6 @@ teachers = fit_many(
     lambda seed: mlp(PIXELS, 64, 64, 32, C, seed=seed), train_set, cross_entropy, seeds=TEACHERS, epochs=often
 )
 
-# %% [markdown]
-# First question about any teacher: how good is it itself? You choose and look on `val`. The test pictures stay closed
-# until the end.
-
-# %%
 logits_val = predict(teachers, data.x_val)  # (M, N, C), one answer per network
 single, together = accuracy(logits_val, data.y_val), accuracy(logits_val.mean(0), data.y_val)
 print(f"one network, the mean of {TEACHERS}: {single}\nthe teacher, all {TEACHERS} together: {together}")
@@ -81,9 +75,9 @@ print(f"one network, the mean of {TEACHERS}: {single}\nthe teacher, all {TEACHER
 print("the teacher is right on more than 94% of val:", together.value > 0.94)
 
 # %% [markdown]
-# ## 2 · Soft targets
+# ## Soft targets
 #
-# **Idea.** The teacher's answer, softened by a [temperature](00_start_here.ipynb#Glossary) $T$, is the *soft target*
+# **Idea.** The teacher's answer, softened by a [temperature](00_start_here.ipynb#Glossary) T, is the *soft target*
 #
 # $$p_i = \frac{\exp(z_i / T)}{\sum_j \exp(z_j / T)}$$
 #
@@ -106,12 +100,11 @@ def soft_targets(logits, T):
 soft_targets = check("2.1", soft_targets)
 
 # %%
-# hint("2.1")  # stuck? Take the first "#" away and run this cell; run it again for the next hint
+# hint("2.1")  # stuck? Take the first # away and run this cell; each run shows one more hint
 
 # %% [markdown]
-# **Look.** One picture, and the teacher's answer to it, twice: with a linear axis you see what the teacher is sure
-# of, with a logarithmic axis you see the rest. Move `T` from 1 to 16. Which digit comes second, and do you see why in
-# the picture?
+# **Look.** One picture, and the teacher's answer to it, twice: a linear axis shows what the teacher is sure of, a
+# logarithmic axis shows the rest. Move T from 1 to 16. Which digit comes second, and do you see why in the picture?
 
 # %%
 hardest = logits_val.mean(0).topk(2).values.diff()[:, 0].argsort(descending=True)  # the closest calls first
@@ -120,14 +113,14 @@ hardest = logits_val.mean(0).topk(2).values.diff()[:, 0].argsort(descending=True
 def draw(picture, T):
     row = int(hardest[int(picture)])
     p = soft_targets(logits_val[:, row : row + 1], T)[0]
-    fig, ax = figure(9, 2.9)
-    ax.remove()
-    left, middle, right = fig.subplots(1, 3, width_ratios=(1, 1.6, 1.6))
+    fig, (left, middle, right) = plots.figure(9, 2.9, columns=(1, 1.6, 1.6))
     left.imshow(data.x_val[row].permute(1, 2, 0).squeeze(-1), cmap="gray_r", vmin=0, vmax=1)
     left.set_axis_off()
     left.set_title(f"label: {data.classes[data.y_val[row]]}")
-    probabilities(p, data.classes, middle).set_title(f"T = {T:g}, linear")
-    probabilities(p, data.classes, right).set(yscale="log", ylim=(1e-8, 1), ylabel="", title=f"T = {T:g}, logarithmic")
+    plots.probabilities(p, data.classes, middle).set_title(f"T = {T:g}, linear")
+    plots.probabilities(p, data.classes, right).set(
+        yscale="log", ylim=(1e-8, 1), ylabel="", title=f"T = {T:g}, logarithmic"
+    )
     words = ", ".join(f"{name} {value:.2g}" for name, value in zip(data.classes, p.tolist(), strict=True))
     return fig, f"A picture with the label {data.classes[data.y_val[row]]}; the teacher's answer at T={T:g}: {words}."
 
@@ -135,9 +128,9 @@ def draw(picture, T):
 explore(draw, picture=slider("picture (0: the closest call)", 0, 99, 6, step=1), T=slider("T", 1, 16, 1, step=0.5))
 
 # %% [markdown]
-# ## 3 · Which digits look alike?
+# ## Which digits look alike?
 #
-# **Idea.** Average the soft targets of all pictures of an 8, and you see what the teacher thinks an 8 looks like. Do
+# **Idea.** Average the soft targets of all training pictures of an 8, and you see what the teacher thinks an 8 looks like. Do
 # so for each digit: a map of what looks like what, which nobody wrote down and no label contains.
 #
 # **Predict.** Which other digit does the teacher see most in a 3?
@@ -168,36 +161,38 @@ similarity_map = check("2.2", similarity_map)
 # %%
 logits_train = predict(teachers, data.x_train)  # (M, N, C)
 similar = similarity_map(soft_targets(logits_train, T=8), data.y_train)
-ax = heatmap(similar, data.classes, data.classes, "mean probability at T = 8")
+ax = plots.heatmap(similar, data.classes, data.classes, "mean probability at T = 8")
 ax.set(xlabel="the teacher's answer", ylabel="label")
 others = similar - torch.diag(similar.diag())
 pairs = zip(data.classes, others.argmax(1).tolist(), others.amax(1).tolist(), strict=True)
 said = ", ".join(f"{a} like {data.classes[b]} ({share:.2f})" for a, b, share in pairs)
 show(ax.figure, f"Map of the mean soft target per label at T=8. Most like it: {said}.")
-likest = data.classes[others[HIDDEN].argmax()]
-print(f"you said {my_guess}; in class {hidden} the teacher sees, after {hidden} itself, most of class {likest}")
+first, then = (f"{data.classes[c]} ({others[HIDDEN, c]:.3f})" for c in others[HIDDEN].argsort(descending=True)[:2])
+print(f"you said {my_guess}; after {hidden} itself the teacher sees most of {first} in a {hidden}, then of {then}")
 
 # %% [markdown]
 # **So.** The wrong answers have an order, and the order is knowledge. Hinton, Vinyals and Dean (2015, section 1) give
 # the example: one 2 may look a little like a 3, another 2 a little like a 7. Hinton's talks called this *dark
-# knowledge*: it is there, and at $T = 1$ you hardly see it.
+# knowledge*: it is there, and at T = 1 you hardly see it.
 
 # %% [markdown]
-# ## 4 · How far apart are two answers?
+# ## How far apart are two answers?
 #
 # **Idea.** A student's answer $q$ should be like the teacher's answer $p$. The distance that distillation uses is the
 # Kullback-Leibler divergence, in [nats](00_start_here.ipynb#Glossary):
 #
-# $$\mathrm{KL}(p \,\|\, q) = \sum_i p_i \ln \frac{p_i}{q_i}$$
+# $$\mathrm{KL}(p \,\|\, q) = \sum_i p_i \log \frac{p_i}{q_i}$$
 #
-# Draw answers from $p$: on average, by how much is the log of their probability under $p$ larger than under $q$? It
-# is never negative, and 0 only if $q = p$.
+# Draw a class from $p$: how much larger is the log of its probability under $p$ than under $q$, on average? The KL is
+# never negative, and 0 only if $q = p$.
 
 # %% [markdown]
 # Zeros need care. What $p$ never says adds nothing: a term with $p_i = 0$ is 0. What $p$ says and $q$ rules out can
 # never be forgiven: $p_i > 0$ with $q_i = 0$ makes the KL infinite.
 #
 # ### Exercise 2.3 · KL, with its zeros · 8 minutes · difficulty ●●○
+#
+# One number for each row of the batch. Both rules about zeros hold, and p = 0 wins when both are 0.
 
 
 # %%
@@ -226,19 +221,19 @@ q = torch.tensor([[0.5, 0.3, 0.2]])
 print(f"KL(p || p) = {kl(p, p)[0]:.3f}   KL(p || q) = {kl(p, q)[0]:.3f}   KL(q || p) = {kl(q, p)[0]:.3f} nats")
 
 # %% [markdown]
-# ## 5 · The floor under the loss
+# ## The floor under the loss
 #
-# **Idea.** Networks are trained with the cross-entropy $-\sum_i p_i \ln q_i$. It has two parts:
+# **Idea.** Networks are trained with the cross-entropy $-\sum_i p_i \log q_i$. It has two parts:
 #
-# $$\underbrace{-\textstyle\sum_i p_i \ln q_i}_{\text{cross-entropy}} =
-# \underbrace{-\textstyle\sum_i p_i \ln p_i}_{\text{entropy of } p\text{: the floor}} +
+# $$\underbrace{-\textstyle\sum_i p_i \log q_i}_{\text{cross-entropy}} =
+# \underbrace{-\textstyle\sum_i p_i \log p_i}_{\text{entropy of } p\text{: the floor}} +
 # \underbrace{\mathrm{KL}(p \,\|\, q)}_{\text{the gap}}$$
 #
 # The floor is the teacher's own doubt: no student gets below it. The gap is what the student can still learn.
 #
 # ### Exercise 2.4 · The floor and the gap · 5 minutes · difficulty ●○○
 #
-# You may use your `kl`.
+# Return the two parts, the floor first. You may use your `kl`.
 
 
 # %%
@@ -280,13 +275,13 @@ print(
 
 # %% [markdown]
 # **So.** A loss of one nat may be perfect, if the teacher's answer is that undecided. Two cross-entropies at
-# different temperatures can't be compared; two gaps say at least how far each student is from its own goal. That is
+# different temperatures cannot be compared; two gaps say at least how far each student is from its own goal. That is
 # why this course prints distillation losses as a KL.
 
 # %% [markdown]
-# ## 6 · How much does it say?
+# ## How much does it say?
 #
-# **Idea.** Is a soft answer an informative one? At $T \to \infty$ each picture gets the same flat answer: its entropy
+# **Idea.** Is a soft answer an informative one? As T grows without end each picture gets the same flat answer: its entropy
 # is as large as it can be, and it tells you nothing. What counts is how the answer to *this* picture differs from
 # what its label already says: from the row of the map.
 
@@ -297,13 +292,12 @@ print(
 # $$I(X; Y \mid L) = \text{mean over pictures of }
 # \mathrm{KL}(\text{soft target} \,\|\, \text{its label's row of the map})$$
 #
-# in bits: nats divided by $\ln 2$. For a label it is exactly 0. One drawn answer says less than all its probabilities
-# do, so this is a lower bound.
-
-# %% [markdown]
+# in bits: nats divided by $\log 2$. For a label it is exactly 0. One drawn answer says less than all the
+# probabilities do, so this is a lower bound on what those tell.
+#
 # ### Exercise 2.5 · Bits beyond the label · 6 minutes · difficulty ●●○
 #
-# You may use your `kl` and your `similarity_map`.
+# Write this mean. The map is made of the same soft targets; you may use your `kl` and your `similarity_map`.
 
 
 # %%
@@ -322,8 +316,8 @@ bits_beyond_label = check("2.5", bits_beyond_label)
 # hint("2.5")
 
 # %% [markdown]
-# **Predict.** You compute it on the training pictures for $T$ from 0.5 to 64. At which temperature does one answer
-# say most beyond the label?
+# **Predict.** You compute it on the training pictures for T from 0.5 to 64. At which temperature does one answer say
+# most beyond the label?
 
 # %%
 my_T = 20  # change me before you go on
@@ -339,17 +333,20 @@ top_T = many[max(range(len(many)), key=beyond.__getitem__)]
 print(f"you said T={my_T}; one answer says most at T={top_T:.1f}: {max(beyond):.2f} bits beyond the label")
 
 # %% [markdown]
-# Two curves: the entropy of one soft target, its doubt, and what it tells beyond the label. The second is no part of the
-# first. Together they are the entropy of the label's row of the map: the doubt of someone who knows the label alone.
+# **Look.** Two curves: the entropy of one soft target, which is its doubt, and what it tells beyond the label.
 
 # %%
-ax = lines(many, {"entropy": entropies, "beyond the label": beyond}, "temperature T", "bits per example")
+ax = plots.lines(many, {"entropy": entropies, "beyond the label": beyond}, "temperature T", "bits per example")
 ax.set(xscale="log", yscale="log", ylim=(1e-4, 10), xlim=(0.45, 300))
 ax.set_xticks([0.5, 1, 2, 4, 8, 16, 32, 64], ["0.5", "1", "2", "4", "8", "16", "32", "64"])
 said = "; ".join(
     f"T={T:.3g}: {h:.2f} and {b:.3f}" for T, h, b in zip(many[::2], entropies[::2], beyond[::2], strict=True)
 )
 show(ax.figure, f"Bits per example against T, entropy and information beyond the label. {said}.")
+
+# %% [markdown]
+# The second is no part of the first: together they are the entropy of the label's row of the map, which is the doubt
+# of someone who knows the label alone.
 
 # %% tags=["nbval-check-output"]
 probs = soft_targets(logits_train, 4)
@@ -361,17 +358,19 @@ print("the doubt only grows:", all(a < b for a, b in zip(entropies, entropies[1:
 print("the information rises, then falls, with its top between T=1.5 and T=10:", 1.5 < top_T < 10)
 
 # %% [markdown]
-# **So.** With $T$ the doubt grows, up to that of ten equal digits; the information does not. Too cold, and the answer is
+# **So.** With T the doubt grows, up to that of ten equal digits; the information does not. Too cold, and the answer is
 # little more than the label, wherever the teacher is right. Too hot, and all answers are alike. But a student reads the
-# probabilities themselves, small differences included: which $T$ teaches best is a question for an experiment.
+# probabilities themselves, small differences included: which T teaches best is a question for an experiment.
 
 # %% [markdown]
-# ## 7 · The student that never saw a 3
+# ## The student that never saw a 3
 #
 # **Idea.** Take every 3 out of the transfer set, the pictures that the student learns from. The teacher has seen
 # threes and may say "a little like a 3" about an 8. That is all the students will ever hear of it.
 #
 # ### Exercise 2.6 · Take a class out · 3 minutes · difficulty ●○○
+#
+# Find the row numbers of all examples but those of one class.
 
 
 # %%
@@ -392,24 +391,28 @@ rows_without = check("2.6", rows_without)
 rows = rows_without(data.y_train, HIDDEN)
 x, labels = data.x_train[rows], data.y_train[rows]
 teacher_logits = logits_train.mean(0)[rows]  # (n, C)
-print(f"{len(x):,} pictures in the transfer set; {(labels == HIDDEN).sum()} of them are labelled {hidden}")
+print(f"{len(x):,} pictures in the transfer set; {(labels == HIDDEN).sum()} of them are labelled {hidden},")
+print(f"and to {(teacher_logits.argmax(-1) == HIDDEN).sum()} of them the teacher's first answer is {hidden}")
 
 # %% [markdown]
-# **Look.** These pictures of *other* digits get the most "3" from the teacher. If a student learns what a 3 is, it
-# learns it from pictures such as these.
+# **Look.** These pictures of *other* digits get the most "3" from the teacher, here at T = 4. If a student learns what
+# a 3 is, it learns it from pictures such as these.
 
 # %%
 share = torch.softmax(teacher_logits / 4, -1)[:, HIDDEN]
 top = share.argsort(descending=True)[:10]
 titles = [f"{data.classes[label]}, {value:.2f}" for label, value in zip(labels[top], share[top], strict=True)]
 show(
-    pictures(x[top], titles),
+    plots.pictures(x[top], titles),
     f"The ten pictures with most of a {hidden} at T=4 (label, probability): {'; '.join(titles)}.",
 )
 
 # %% [markdown]
-# **Predict.** Students with 32 hidden units see these pictures and the teacher's soft targets at $T = 8$, and no
-# label at all. Then they see threes for the first time. Which share of them do they call "3"?
+# Students with 32 hidden units learn from the transfer set and the teacher's soft targets, without any label. Their
+# loss, `kd_loss`, is your KL between the two softened answers, times $T^2$; [lesson 03](03_distillation_loss.ipynb)
+# builds it and says why.
+#
+# **Predict.** With T = 8, what share of the threes of `val`, the first that they ever see, do they call "3"?
 
 # %%
 my_recall = 0.05  # change me before you go on
@@ -428,9 +431,7 @@ def students(loss, *targets):
 distilled = {T: students(partial(kd_loss, T=T), teacher_logits) for T in TEMPERATURES}
 
 # %% [markdown]
-# The loss `kd_loss` is your KL between the two softened answers, times $T^2$; [lesson 03](03_distillation_loss.ipynb)
-# builds it and says why. Now the threes of `val`, which no student has seen. The recall is the share of them that is
-# called "3".
+# Now the threes of `val`. The *recall* is the share of them that is called "3".
 
 
 # %%
@@ -449,22 +450,19 @@ r = {T: recall(logits, data.y_val).value for T, logits in distilled_val.items()}
 print("recall at T=1 is below 40%:", r[1] < 0.4, "; at T=8 above 65%:", r[8] > 0.65)
 
 # %% [markdown]
-# They recognise most threes without having met one. At $T = 1$ little of it comes across: the "little like a 3" is too
-# little there. Each interval counts two kinds of luck, the students' seeds and the few threes in `val`.
+# At T = 8 they recognise most threes without having met one. At T = 1 the "little like a 3" is too little to come
+# across. Each interval counts two kinds of luck, the students' seeds and the few threes in `val`.
 
 # %% [markdown]
-# ## 8 · The bias of a class that was never there
+# ## The bias of a class that was never there
 #
-# **Idea.** In the transfer set the answer is never mostly "3", so a student hesitates to say it. One number repairs
-# that: a bias $b$, added to the logit of 3, as Hinton and others did (2015, section 3).
+# **Idea.** In the transfer set the first answer is hardly ever "3", so a student hesitates to say it. One number
+# repairs that: a bias, added to the logit of 3 (Hinton et al., 2015, section 3). **Careful:** choosing it takes
+# labelled threes, those of `val`. With a bias, a student is no longer untouched by a label "3".
 #
-# **Careful.** Choosing $b$ takes labelled threes. We take those of `val`: from here on, these students are no longer
-# untouched by a label "3".
-
-# %% [markdown]
 # ### Exercise 2.7 · Choose the bias · 8 minutes · difficulty ●●●
 #
-# Try each bias on one class; keep the one with the best accuracy over all examples and all students together.
+# Try each bias on class `cls`; keep the one with the best accuracy over all examples and all students together.
 
 
 # %%
@@ -498,13 +496,13 @@ def add_bias(logits, bias):
 biased_val = {T: add_bias(z, choose_bias(z, data.y_val, HIDDEN, BIASES)) for T, z in distilled_val.items()}
 
 # %% [markdown]
-# The recall on `val`, as the students were trained, and with the bias chosen for each $T$. The second line is
+# The recall on `val`, as the students were trained, and with the bias chosen for each T. The second line is
 # flattered: its bias was chosen on these same threes.
 
 # %%
 as_trained = [recall(z, data.y_val) for z in distilled_val.values()]
 with_bias = [recall(z, data.y_val) for z in biased_val.values()]
-ax = lines(
+ax = plots.lines(
     TEMPERATURES,
     {"student": as_trained, "student with a bias": with_bias},
     "temperature T",
@@ -516,12 +514,12 @@ said = "; ".join(f"T={T}: {a:.0%} and {b:.0%}" for T, a, b in zip(TEMPERATURES, 
 show(ax.figure, f"Recall of {hidden} on val by temperature, as trained and with a bias. {said}.")
 
 # %% [markdown]
-# ## 9 · Is it the teacher?
+# ## Is it the teacher?
 #
 # **Idea.** Perhaps any soft target would do, given a bias: what fits no known digit may well be the hidden one. So here
-# are students without a teacher, at equal cost: the same number of updates, five settings to choose from, the same
-# biases, the same `val`. *Label smoothing* mixes the label with a flat answer. That is soft too, and says a little "3"
-# about every picture, but the same little.
+# are students without a teacher, at equal cost: as many updates, as many settings to choose from, the same biases, the
+# same `val`. *Label smoothing* mixes the label with a flat answer. That is soft too, and says a little "3" about every
+# picture, but always the same little.
 
 # %%
 SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6)
@@ -549,7 +547,7 @@ best_smoothed, best_smoothing, bias_smoothed = tune(smoothed)
 print(f"chosen on val: T={best_T}, bias {bias_distilled}; label smoothing {best_smoothing}, bias {bias_smoothed}")
 
 # %% [markdown]
-# Two more teachers, to learn *what* in the soft targets does it. **Another picture**: each picture gets the answer to
+# Two spoiled teachers, to learn *what* in the soft targets does it. **Another picture**: each picture gets the answer to
 # another picture of its digit. The map stays; what is said about this very picture is lost. **Scrambled**: the wrong
 # digits' logits are shuffled, picture by picture. As soft as before, but the order of the wrong digits is lost. Both keep
 # the temperature chosen above.
@@ -574,14 +572,15 @@ my_other_recall = 0.50  # change me before you go on
 
 # %%
 soft = partial(kd_loss, T=best_T)
-labels_only, best_none, bias_none = tune({"labels": students(cross_entropy, labels)})
+labels_only, _, bias_none = tune({"labels": students(cross_entropy, labels)})
 other_picture, _, bias_other = tune({"other": students(soft, teacher_logits[other])})
 shuffled, _, bias_scrambled = tune({"scrambled": students(soft, scrambled)})
 
 # %% [markdown]
-# ## 10 · The test, once
+# ## The test, once
 #
-# Everything is chosen. Now the test pictures, for the first and only time.
+# Everything is chosen. Now the test pictures, for the first and only time. First the recall of 3, with no bias at all;
+# the interval counts seeds and the few test threes.
 
 # %%
 chosen = {
@@ -595,10 +594,6 @@ plain = {name: predict(models, data.x_test) for name, (models, _) in chosen.item
 biased = {name: add_bias(plain[name], bias) for name, (_, bias) in chosen.items()}
 teacher_test = predict(teachers, data.x_test).mean(0)  # (N, C)
 
-# %% [markdown]
-# First the recall of 3, with no bias at all. The interval counts seeds and the few test threes.
-
-# %%
 for name, logits in plain.items():
     print(f"{name:25s} recall of {hidden}, no bias: {recall(logits, data.y_test)}")
 print(f"{'teacher (saw threes)':25s} recall of {hidden}, no bias: {recall(teacher_test, data.y_test)}")
@@ -612,15 +607,14 @@ print("label smoothing, labels only, scrambled: below 2% each:", max(no_bias[nam
 print("another picture's answers: below 15%:", no_bias["control: another picture"] < 0.15)
 
 # %% [markdown]
-# So the map alone is not enough: "eights are a little like threes" moves *all* eights alike. What lets a student see
-# a 3 is that *this* 8 is more like a 3 than that one.
-#
-# Now all digits, with each recipe's own bias from `val`.
+# **So**, without a bias, the map alone is not enough: "eights are a little like threes" moves *all* eights alike. What
+# lets a student see a 3 is that *this* 8 is more like a 3 than that one. Now all digits, with each recipe's own bias
+# from `val`.
 
 # %%
 named = {name: accuracy(logits, data.y_test) for name, logits in biased.items()}
 named["teacher"] = accuracy(teacher_test, data.y_test)
-ax = estimates(named, "accuracy on test, bias chosen on val")
+ax = plots.estimates(named, "accuracy on test, bias chosen on val")
 show(ax.figure, "Accuracy on test: " + "; ".join(f"{name} {e}" for name, e in named.items()) + ".")
 
 # %% [markdown]
@@ -635,8 +629,8 @@ print(verdict)
 print("distilled against label smoothing:", verdict.word)
 
 # %% [markdown]
-# And two that are exploratory. Look at the sizes: once labelled threes set the bias, a student can also say "3" to
-# whatever fits no other digit, and the gaps shrink. Without a bias, the recalls were far apart.
+# And two that are exploratory. Look at the sizes: without a bias, the recalls were far apart. Once labelled threes set
+# the bias, a student can also say "3" to whatever fits no other digit, and the gaps shrink.
 
 # %%
 for name in ("control: another picture", "control: scrambled"):
@@ -650,25 +644,25 @@ for name in ("control: another picture", "control: scrambled"):
 # %% [markdown]
 # **Beside it, the original.** Hinton, Vinyals and Dean (2015, section 3) left the threes of MNIST out of the transfer set.
 # As trained, their student got most test threes right; with a bias nearly all. They chose that bias on the test set, and
-# say so. You did not.
+# say so. You chose yours on `val`.
 
 # %% tags=["nbval-check-output"]
 for what, errors in (("as trained", 133), ("with a bias of 3.5", 14)):
     print(f"Hinton et al. 2015, 1,010 test threes, {what}: {errors} errors, {1 - errors / 1010:.1%} right")
 
 # %% [markdown]
-# ## What does a teacher say that a label does not?
+# ## So
+#
+# What does a teacher say that a label does not?
 
 # %%
 first, last = (recall(z["student: distilled"], data.y_test) for z in (plain, biased))
-alone = recall(plain["alone: labels only"], data.y_test).value
-print(
-    f"How much this very picture is like each wrong digit. With that, students that never saw a {hidden} recognise "
-    f"{first} of them, and with a bias {last}; with labels alone {alone:.0%}."
-)
+alone = recall(plain["alone: labels only"], data.y_test)
+print("How much this very picture is like each wrong digit.")
+print(f"Recall of {hidden} by students that never saw one: {first};\nwith a bias: {last}; with labels alone: {alone}.")
 
 # %% [markdown]
-# **What this cannot show**
+# ### What this cannot show
 #
 # - The teacher saw threes. The student saw none, but someone had to.
 # - The students learn from pictures that the teacher was trained on. What it says about new pictures may differ.
@@ -679,10 +673,12 @@ print(
 #   [lesson 04](04_teacher_and_student.ipynb).
 
 # %% [markdown]
-# **Go further**
+# ### Go further
 #
 # 1. Hide another digit: set `HIDDEN` to 1 or 8. Predict from the map which digits are easy to learn without seeing
 #    them, then check. Or set `DATA = "mnist"`, and see which printed statements turn False. Its teacher saw every
-#    picture once only: what does that change at small $T$?
+#    picture once only: what does that change at small T?
 # 2. Keep only the sevens and eights in the transfer set. Hinton and others got 47.3% test errors, and 13.2% after a
 #    bias of −7.6 on 7 and 8. How many of the ten digits can two of them teach?
+#
+# Next: [lesson 03](03_distillation_loss.ipynb), which loss, exactly, and why T².

@@ -1,5 +1,4 @@
-"""Checks of lesson 02. Judged against torch in double precision and numbers made by hand, never against our own "
-"code."""
+"""Checks of lesson 02, judged against torch in double precision and numbers made by hand, not against our own code."""
 
 import math
 
@@ -259,7 +258,7 @@ def examine_kl(kl):
     expect(
         not close(came, -back),
         f"{given} gave {said(came[1])}, and no KL divergence is negative. The terms are weighed by q, the fraction is "
-        "p / q; in the formula the same letter stands in front of the ln and above the line.",
+        "p / q; in the formula the same letter stands in front of the log and above the line.",
     )
     expect(
         not close(came, right / 3),
