@@ -172,13 +172,15 @@ def _read_record(place):
 
 
 def _write_record(place, copied):
-    _write(place / ".copied.json", json.dumps(copied, indent=1).encode())
+    """Also when it is as before: a folder that takes no file is noticed now, and not when the learner's work is saved."""
+    path = place / ".copied.json"
+    os.replace(_temporary(path, json.dumps(copied, indent=1).encode()), path)
 
 
 def _refused(place, error):
     return (
-        f"{place} could not be written ({error.strerror or error}). What is in it is unharmed. Make room or mend the "
-        "permissions, or name another folder in the environment variable COURSE_WORKSPACE."
+        f"{place} could not be written ({error.strerror or error}), so nothing new is saved. What is in it is unharmed. "
+        "Make room or mend the permissions, or name another folder in the environment variable COURSE_WORKSPACE."
     )
 
 

@@ -161,6 +161,20 @@ def test_a_lesson_that_cannot_be_read_leaves_the_copy_alone(root):
     assert "git checkout" in sentence and copies(root) == {NAME: ["old"]}
 
 
+def test_a_workspace_that_takes_no_file_is_told_before_the_work_begins(root):
+    """Also when there is nothing to copy."""
+    workspace.open_workspace(root)
+    mount = ["mount", "--bind", str(root / "workspace"), str(root / "workspace")]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a folder can be made read-only for root by root on Linux only")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(root / "workspace")], check=True)
+        (sentence,) = workspace.open_workspace(root)
+        assert "Read-only file system" in sentence and "nothing new is saved" in sentence
+    finally:
+        subprocess.run(["umount", str(root / "workspace")], check=True)
+
+
 @pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 @pytest.mark.parametrize("do", [workspace.open_workspace, lambda root: [workspace.reset(root, NAME)]])
 def test_a_full_or_locked_disk_costs_a_sentence_and_harms_nothing(root, monkeypatch, trouble, do):
