@@ -10,9 +10,9 @@ Satterthwaite's (1946) degrees of freedom. Shares get a Wilson (1927) interval f
 variance is worth; other means, and differences, get a t interval.
 
 How good: tests/test_measure.py simulates experiments whose truth is known. With 5 and with 16 seeds these intervals
-hold it in 93-97% of 2,000. Limits: two or three seeds that differ much (91% at worst); fewer than ten examples that
-tell two recipes apart (a verdict says so); shares above 0.99 of a few hundred examples (98%: rather too wide); the mean
-of losses with a long tail, over a hundred examples (89% at worst; their paired differences hold).
+hold it in 93-97% of 2,000. Limits, tested there too: two seeds that differ much (87%) and three (91%); shares of 0.995
+of a few hundred examples (98%: rather too wide); the mean of losses with a long tail, over a hundred examples (93%;
+their paired differences hold). And fewer than ten examples that tell two recipes apart: a verdict says so.
 """
 
 import copy

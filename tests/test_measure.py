@@ -81,7 +81,7 @@ def test_intervals_hold_the_truth_in_93_to_97_percent_of_simulated_experiments(w
 
 
 @pytest.mark.parametrize("seeds", [5, 16])
-def test_paired_differences_of_losses_hold_the_truth_too(seeds):
+def test_paired_differences_of_losses_hold_the_truth_too_and_their_means_as_often_as_stated(seeds):
     generator = torch.Generator().manual_seed(seeds)
 
     def losses(*shape):  # nats, with a long tail
@@ -90,12 +90,33 @@ def test_paired_differences_of_losses_hold_the_truth_too(seeds):
     def parts(n):
         return losses(200, 1, n) + 0.2 * losses(200, seeds, 1) + losses(200, seeds, n)
 
-    held = []
+    held, held_means, mean = [], [], 2.2 * float(losses(4_000_000).mean())
     for _ in range(EXPERIMENTS // 200):
         shared = parts(100)
         low, high = measure._mean_interval((shared + parts(100)) - (shared + parts(100) + 0.1))
         held.append((low <= -0.1) & (-0.1 <= high))
+        low, high = measure._mean_interval(shared)
+        held_means.append((low <= mean) & (mean <= high))
     assert 0.93 <= torch.cat(held).double().mean() <= 0.97
+    assert float(torch.cat(held_means).double().mean()) == pytest.approx(0.93, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "world", "stated"),
+    [
+        (2, WORLDS["seeds differ much"], 0.87),
+        (3, WORLDS["seeds differ much"], 0.91),
+        (16, WORLDS["near the ceiling"] | {"a": 0.995}, 0.98),
+    ],
+)
+def test_the_limits_that_are_stated_are_as_stated(seeds, world, stated):
+    generator = torch.Generator().manual_seed(seeds)
+    held = []
+    for _ in range(EXPERIMENTS // 100):
+        right, *_ = simulate(seeds, **world, experiments=100, generator=generator)
+        low, high = measure._share_interval(right)
+        held.append((low <= world["a"]) & (world["a"] <= high))
+    assert float(torch.cat(held).double().mean()) == pytest.approx(stated, abs=0.02)
 
 
 def test_one_experiment_is_measured_as_the_many_simulated_ones():
