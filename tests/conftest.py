@@ -1,4 +1,4 @@
-"""For every test: one thread each (two lessons with two threads on two cores take six times as long), nobody's progress."""
+"""For every test: one thread each, so that workers side by side don't stand in each other's way, and nobody's progress."""
 
 import os
 

@@ -28,7 +28,7 @@ def main(names):
     unknown = [name for name in names if name not in STEPS]
     if unknown:
         sys.exit(f"The steps are {', '.join(STEPS)}; {', '.join(unknown)} came.")
-    # One thread each: two lessons with two threads on two cores take six times as long.
+    # One thread each: lessons side by side, each with a thread for every core, stand in each other's way.
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     results = {}
     for name in names or STEPS:
