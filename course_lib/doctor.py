@@ -129,19 +129,21 @@ def package_row(root=ROOT):
     pins = root / "constraints.txt"
     lines = pins.read_text(encoding="utf-8").splitlines() if pins.exists() else []
     tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", "\n".join(lines).lower(), re.M))
-    missing, old, other = [], [], []
+    missing, wrong, other = [], [], []
     for requirement in asked:
-        name, least = re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", requirement).groups()
+        name, least, below = re.match(r"([\w.-]+)(?:>=([\w.]+))?(?:,<([\w.]+))?", requirement).groups()
         here = installed(name)
         if here is None:
             missing.append(name)
         elif least and numbers(here) < numbers(least):
-            old.append(f"{name} {here} (needs {least} or newer)")
+            wrong.append(f"{name} {here} is too old (needs {least} or newer)")
+        elif below and numbers(here) >= numbers(below):
+            wrong.append(f"{name} {here} is too new (needs one below {below})")
         elif name in tested and numbers(here) != numbers(tested[name]):
             other.append(f"{name} {here} (tested: {tested[name]})")
     cure = "conda env update -f environment.yml" if environment() == "conda" else pip("-c constraints.txt -e .")
-    if missing or old:
-        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"too old: {', '.join(old)}"] * bool(old)
+    if missing or wrong:
+        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + wrong
         return Row("packages", PROBLEM, "; ".join(parts), cure)
     if other:
         return Row("packages", NOTE, f"differ from what was tested, which is often fine: {', '.join(other)}", cure)

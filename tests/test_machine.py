@@ -128,7 +128,9 @@ def test_packages_are_compared_with_what_was_tested(tmp_path):
     other = packages(tmp_path, ["torch>=2.11"], ["torch==2.11.99"])
     assert other.state == NOTE and f"torch {here} (tested: 2.11.99)" in other.found
     old = packages(tmp_path, ["torch>=99.1"], [])
-    assert old.state == PROBLEM and f"torch {here} (needs 99.1 or newer)" in old.found
+    assert old.state == PROBLEM and f"torch {here} is too old (needs 99.1 or newer)" in old.found
+    new = packages(tmp_path, ["torch>=1.0,<2.1"], [])
+    assert new.state == PROBLEM and f"torch {here} is too new (needs one below 2.1)" in new.found
     gone = packages(tmp_path, ["torch", "no-such-package>=1"], [])
     assert gone.state == PROBLEM and gone.found == "missing: no-such-package" and "install" in gone.cure
 
