@@ -180,7 +180,9 @@ def test_a_learners_first_evening(evening, browser):
     evening.stop()
 
     # Tomorrow: the work is there, and so is the progress; and the check is passed again without typing.
+    typed = time.monotonic()
     page, notebook = evening.open(browser, evening.start())
+    assert time.monotonic() - typed < 15, "seconds from typing make lab to a page that can be worked with"
     expect(cell_with(notebook, "def softmax").locator(".cm-content")).to_contain_text("my own words")
     picture(page, "5_tomorrow")
     page.evaluate(RUN_ALL)
