@@ -36,7 +36,7 @@ DATA = "digits"  # "mnist" works too, and so does the path of a folder of your o
 SEEDS = 16
 LABELLED = 100  # the pictures that you can afford to have labelled
 UPDATES, BATCH = 400, 20  # what a student costs: 400 steps of 20 pictures
-EXPERTS, EXPERT_EPOCHS = 8, 30  # the teacher: so many networks, each so many times through all the pictures
+EXPERTS, EXPERT_EPOCHS = 8, 30  # the networks that make the teacher, and how long each learns
 POOL = pick(cpu=5_000, gpu=50_000)  # a larger data set is cut to so many pictures; the digits have 1,078
 
 # %% tags=["solution-only"]
@@ -121,7 +121,7 @@ teacher_says_val = predict(teacher, data.x_val)
 
 # %%
 def distil(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
-    """Train the student on the teacher's answers to x (N, ...), and return it. The teacher is frozen already."""
+    """The student, trained on the teacher's answers to x (N, ...). The teacher is frozen already."""
     # BEGIN SOLUTION
     optimiser = torch.optim.Adam(student.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(seed)
@@ -183,18 +183,19 @@ def epochs_for(n, batch_size=BATCH):
     return max(1, round(UPDATES / math.ceil(n / batch_size)))
 
 
-few = stratified_split(y, (min(1.0, LABELLED / len(y)),), seed=0)[0]  # about LABELLED rows, every class in its share
+few = stratified_split(y, (min(1.0, LABELLED / len(y)),), seed=0)[0]  # every class in its share
 epochs = epochs_for(len(few))
 student = distil(mlp(PIXELS, 16, C, seed=0), teacher, x[few], epochs, batch_size=BATCH)
 right, same = evaluate(student, teacher, data.x_val, data.y_val)
 print(f"{len(few)} pictures, no label, {epochs} epochs: accuracy {right:.1%}, agreement {same:.1%} (val)")
 
 teacher_flops, student_flops = count_flops(teacher, x[:64]), count_flops(student, x[:64])
+learning = count_flops(student, x[:64], training=True) * epochs * len(few)
+making = count_flops(teacher, x[:64], training=True) * EXPERT_EPOCHS * len(x)
 print(f"one answer: teacher {teacher_flops:,.0f} FLOPs, student {student_flops:,.0f}")
-print(f"training the student: {count_flops(student, x[:64], training=True) * epochs * len(few) / 1e6:,.0f} MFLOP")
+print(f"training the student: {learning / 1e6:,.0f} MFLOP")
 print(f"asking the teacher once per picture: {teacher_flops * len(few) / 1e6:,.0f} MFLOP")
-made = count_flops(teacher, x[:64], training=True) * EXPERT_EPOCHS * len(x)
-print(f"training the teacher: {made / 1e6:,.0f} MFLOP")
+print(f"training the teacher: {making / 1e6:,.0f} MFLOP")
 
 # %% [markdown]
 # ## One run is an anecdote
@@ -206,7 +207,7 @@ print(f"training the teacher: {made / 1e6:,.0f} MFLOP")
 
 # %%
 def rows_for(n):
-    """(SEEDS, about n) row numbers: the pictures that each seed learns from. None stands for all of them."""
+    """(SEEDS, about n) row numbers: the pictures that each seed learns from. None: all of them."""
     if n >= len(y):
         return None
     return torch.stack([stratified_split(y, (n / len(y),), seed=seed)[0] for seed in range(SEEDS)])
@@ -254,7 +255,10 @@ show(fig, f"Accuracy on val of {SEEDS} pairs of students: {ranges}; {ahead}.")
 
 # %%
 def paired_interval(a, b):
-    """(difference, low, high): the mean of a - b and its 95% interval over seeds. a, b: (S,), paired seed by seed."""
+    """(difference, low, high): the mean of a - b and its 95% interval over seeds.
+
+    a, b: (S,), paired seed by seed.
+    """
     # BEGIN SOLUTION
     d = a - b  # (S,)
     half = stats.t.ppf(0.975, len(d) - 1) * d.std().item() / len(d) ** 0.5
@@ -274,8 +278,9 @@ paired_interval = check("4.4", paired_interval)
 
 
 # %%
-def points(value, low, high):
-    return f"{100 * value:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+def points(d):
+    """An Estimate of a difference in accuracy, in percent points."""
+    return f"{100 * d.value:+.1f} points [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
 
 
 def on_val(models):
@@ -283,9 +288,10 @@ def on_val(models):
     return correct(predict(models, data.x_val), data.y_val)
 
 
-both = compare(on_val(first_distilled), on_val(first_alone), "distilled", "alone", exploratory=True).difference
-print(f"yours, over seeds:        {points(*paired_interval(a, b))}")
-print(f"over seeds and pictures:  {points(both.value, both.low, both.high)}")
+difference, low, high = paired_interval(a, b)
+print(f"yours, over seeds:        {100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]")
+verdict = compare(on_val(first_distilled), on_val(first_alone), "distilled", "alone", exploratory=True)
+print(f"over seeds and pictures:  {points(verdict.difference)}")
 
 # %% [markdown]
 # ## Controls
@@ -311,7 +317,10 @@ print(f"over seeds and pictures:  {points(both.value, both.low, both.high)}")
 
 # %%
 def shuffle_within_class(teacher_logits, labels, seed=0):
-    """The same answers, each handed to another picture of its class. (N, C), (N,) -> (N, C). Inputs stay as they are."""
+    """The same answers, each handed to another picture of its class. (N, C), (N,) -> (N, C).
+
+    The inputs stay as they are.
+    """
     # BEGIN SOLUTION
     generator = torch.Generator().manual_seed(seed)
     shuffled = teacher_logits.clone()
@@ -337,7 +346,10 @@ shuffle_within_class = check("4.5", shuffle_within_class)
 
 # %%
 def choose(settings, try_out):
-    """The setting with the best mean. try_out(setting) -> (S,) accuracies on val; it is expensive, so try each once."""
+    """The setting with the best mean. try_out(setting) -> (S,) accuracies on val.
+
+    A trial is expensive: try each setting once.
+    """
     # BEGIN SOLUTION
     means = [try_out(setting).mean() for setting in settings]
     return settings[max(range(len(settings)), key=lambda i: means[i])]
@@ -411,7 +423,8 @@ gain, kept = (found[name].value - found["alone"].value for name in ("distilled",
 share = f"{kept / gain:.0%}" if gain > 0 else "there is no gain to keep"
 print(f"you said {my_share:.0%}; on val {100 * kept:+.1f} of {100 * gain:+.1f} points survive: {share}")
 ax = plots.estimates(found, "accuracy on val")
-show(ax.figure, "Accuracy on val with 95% intervals. " + "; ".join(f"{name} {e}" for name, e in found.items()))
+words = "; ".join(f"{name} {e}" for name, e in found.items())
+show(ax.figure, f"Accuracy on val with 95% intervals. {words}")
 
 # %% [markdown]
 # The random teacher knows nothing, so whatever its student can do comes from the labels in the mix. With
@@ -429,10 +442,15 @@ show(ax.figure, "Accuracy on val with 95% intervals. " + "; ".join(f"{name} {e}"
 # Its whole answer, or its top answer only, as if it were a label? Both kinds of student see all the training pictures,
 # no true label, and take as many steps as the others.
 
+
 # %%
-T = best[0]
-students["all pictures, teacher's answers"] = train(len(y), (teacher_says,), lambda z, t: kd_loss(z, t, T), lr=best_lr)
-students["all pictures, teacher's top answer"] = train(len(y), (teacher_says.argmax(-1),), cross_entropy, lr=best_lr)
+def kd_at_best_T(student_logits, teacher_logits):
+    return kd_loss(student_logits, teacher_logits, T=best[0])
+
+
+whole = train(len(y), (teacher_says,), kd_at_best_T, lr=best_lr)
+top = train(len(y), (teacher_says.argmax(-1),), cross_entropy, lr=best_lr)
+students |= {"all pictures, teacher's answers": whole, "all pictures, teacher's top answer": top}
 
 # %% [markdown]
 # ## All labels
@@ -452,8 +470,8 @@ _, students["all labels, distilled"] = tune(
     soft, lambda setting: with_teacher(teacher_says, setting, len(y), rate, batch_size=64)
 )
 a, b = (on_val(students[f"all labels, {name}"]) for name in ("distilled", "alone"))
-both = compare(a, b, "distilled", "alone", exploratory=True).difference
-print(f"you said {my_points:+.1f} points; on val it is {points(both.value, both.low, both.high)}")
+verdict = compare(a, b, "distilled", "alone", exploratory=True)
+print(f"you said {my_points:+.1f} points; on val it is {points(verdict.difference)}")
 
 # %% [markdown]
 # **Look** at how the gain melts as labels become plentiful. Settings, batches too, are those of a hundred labels.
@@ -471,8 +489,9 @@ ax = plots.lines(sizes, curve, "pictures that the student learns from (log scale
 ax.set_xscale("log")
 ax.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)
 ax.minorticks_off()
-parts = (f"{n}: alone {a.value:.1%}, distilled {b.value:.1%}" for n, a, b in zip(sizes, *curve.values(), strict=True))
-show(ax.figure, f"Accuracy on val against the number of pictures, {SEEDS} seeds. " + "; ".join(parts))
+rows = zip(sizes, *curve.values(), strict=True)
+words = "; ".join(f"{n}: alone {a.value:.1%}, distilled {b.value:.1%}" for n, a, b in rows)
+show(ax.figure, f"Accuracy on val against the number of pictures, {SEEDS} seeds. {words}")
 
 # %% [markdown]
 # ## The one look at test
@@ -543,7 +562,7 @@ same = [same_answer(logits[name], teacher_test) for name in ("distilled", "alone
 print(compare(*same, "agreement with the teacher: distilled", "alone", exploratory=True))
 ax = plots.reliability(calibrations)
 words = ", ".join(f"{name} {one.ece.value:.3f}" for name, one in calibrations.items())
-show(ax.figure, f"Accuracy against confidence on test; the diagonal is honest. Expected calibration error: {words}")
+show(ax.figure, f"Accuracy against confidence on test; the diagonal is honest. ECE: {words}")
 
 # %% [markdown]
 # Below the diagonal a student is surer than it should be; above it, less sure. Which of the two is label smoothing?
@@ -566,11 +585,13 @@ def draw(which):
     says = {"teacher": teacher_says_val[row], "distilled": mine[row], "alone": theirs[row]}
     for i, (name, z) in enumerate(says.items()):
         places = [c + 0.27 * (i - 1) for c in range(C)]
-        right.bar(places, z.softmax(-1), 0.27, color=plots.look(name)[0], hatch=["", "//", ".."][i], label=name)
+        colour, hatch = plots.look(name)[0], ["", "//", ".."][i]
+        right.bar(places, z.softmax(-1), 0.27, color=colour, hatch=hatch, label=name)
     right.set(xticks=range(C), xticklabels=data.classes, xlabel="class", ylabel="probability", ylim=(0, 1))
     right.legend(frameon=False)
-    answers = (f"{name} says {data.classes[z.argmax()]} ({z.softmax(-1).max():.0%})" for name, z in says.items())
-    return fig, f"Disputed picture {which}: the label is {data.classes[data.y_val[row]]}; {', '.join(answers)}"
+    label, sure = data.classes[data.y_val[row]], {name: z.softmax(-1).max() for name, z in says.items()}
+    answers = (f"{name} says {data.classes[z.argmax()]} ({sure[name]:.0%})" for name, z in says.items())
+    return fig, f"Disputed picture {which}: the label is {label}; {', '.join(answers)}"
 
 
 if len(disputed):
@@ -584,9 +605,8 @@ else:
 # Does it work? It depends on what is scarce, and the printed sentence is the whole claim.
 
 # %%
-d = primary.difference
-print(f"{LABELLED} pictures: a teacher's answers move a 16-unit student by {points(d.value, d.low, d.high)} on test.")
-print(f"All {len(y):,} pictures, with their labels: {points(all_labels.value, all_labels.low, all_labels.high)}.")
+print(f"{LABELLED} pictures: a teacher's answers move a 16-unit student by {points(primary.difference)} on test.")
+print(f"All {len(y):,} pictures, with their labels: {points(all_labels)}.")
 
 # %% [markdown]
 # You would know it by: the same cost, the same tuning, sixteen seeds, controls for the dull reasons, choices on val,
