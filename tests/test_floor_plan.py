@@ -46,6 +46,10 @@ def imports(path):
     return found
 
 
+def files(room):
+    return (LIBRARY / room).glob("*.py") if (LIBRARY / room).is_dir() else [LIBRARY / f"{room}.py"]
+
+
 def test_the_plan_lists_every_room_and_no_other():
     assert set(PLAN) | BEHIND_THE_COMMAND == set(ROOMS)
     assert {floor for floor, _ in PLAN.values()} == set(FLOORS)
@@ -56,18 +60,16 @@ def test_a_room_imports_only_from_floors_below_or_along_its_arrow(room):
     if room in BEHIND_THE_COMMAND:
         return  # the top: anything
     floor, arrow = PLAN[room]
-    files = (LIBRARY / room).glob("*.py") if (LIBRARY / room).is_dir() else [LIBRARY / f"{room}.py"]
     below = {other for other, (theirs, _) in PLAN.items() if FLOORS.index(theirs) < FLOORS.index(floor)}
-    for path in files:
+    for path in files(room):
         wrong = imports(path) - below - arrow - {room}
         assert not wrong, f"{path.name} on the {floor} floor imports {sorted(wrong)}"
 
 
 def test_an_arrow_that_nothing_follows_is_gone():
     for room, (_, arrow) in PLAN.items():
-        files = (LIBRARY / room).glob("*.py") if (LIBRARY / room).is_dir() else [LIBRARY / f"{room}.py"]
         if "anything" not in arrow:
-            assert arrow <= set().union(*map(imports, files)), f"{room} does not import {arrow}"
+            assert arrow <= set().union(*map(imports, files(room))), f"{room} does not import {arrow}"
 
 
 def test_the_plan_s_own_file_holds_nothing_else():
