@@ -125,7 +125,11 @@ def draw(picture, T):
     return fig, f"A picture with the label {data.classes[data.y_val[row]]}; the teacher's answer at T={T:g}: {words}."
 
 
-explore(draw, picture=slider("picture (0: the closest call)", 0, 99, 6, step=1), T=slider("T", 1, 16, 1, step=0.5))
+explore(
+    draw,
+    picture=slider("picture (0: the closest call)", 0, 99, 6, step=1),
+    T=slider("temperature T", 1, 16, 1, step=0.5),
+)
 
 # %% [markdown]
 # ## Which digits look alike?
@@ -327,10 +331,10 @@ many = [2 ** (k / 2) for k in range(-2, 13)]  # 0.5 ... 64
 entropies, beyond = [], []
 for T in many:
     probs = soft_targets(logits_train, T)
-    entropies.append(float(-torch.xlogy(probs, probs).sum(-1).mean() / math.log(2)))
+    entropies.append(float(floor_and_gap(probs, probs)[0].mean() / math.log(2)))
     beyond.append(float(bits_beyond_label(probs, data.y_train)))
-top_T = many[max(range(len(many)), key=beyond.__getitem__)]
-print(f"you said T={my_T}; one answer says most at T={top_T:.1f}: {max(beyond):.2f} bits beyond the label")
+most, top_T = max(zip(beyond, many, strict=True))
+print(f"you said T={my_T}; one answer says most at T={top_T:.1f}: {most:.2f} bits beyond the label")
 
 # %% [markdown]
 # **Look.** Two curves: the entropy of one soft target, which is its doubt, and what it tells beyond the label.
@@ -442,12 +446,14 @@ def recall(logits, labels):
 
 distilled_val = {T: predict(models, data.x_val) for T, models in distilled.items()}  # T: (S, N, C)
 for T, logits in distilled_val.items():
-    print(f"T={T:2d}: recall {recall(logits, data.y_val)}; all digits {accuracy(logits, data.y_val):.1%}")
+    print(f"T={T:2d}: recall     {recall(logits, data.y_val)}")
+    print(f"      all digits {accuracy(logits, data.y_val)}")
 print(f"\nyou said {my_recall:.0%} at T=8; it is {recall(distilled_val[8], data.y_val)}")
 
 # %% tags=["nbval-check-output"]
 r = {T: recall(logits, data.y_val).value for T, logits in distilled_val.items()}
-print("recall at T=1 is below 40%:", r[1] < 0.4, "; at T=8 above 65%:", r[8] > 0.65)
+print("recall at T=1 is below 40%:", r[1] < 0.4)
+print("recall at T=8 is above 65%:", r[8] > 0.65)
 
 # %% [markdown]
 # At T = 8 they recognise most threes without having met one. At T = 1 the "little like a 3" is too little to come
@@ -658,13 +664,13 @@ for what, errors in (("as trained", 133), ("with a bias of 3.5", 14)):
 # %%
 first, last = (recall(z["student: distilled"], data.y_test) for z in (plain, biased))
 alone = recall(plain["alone: labels only"], data.y_test)
-print("How much this very picture is like each wrong digit.")
-print(f"Recall of {hidden} by students that never saw one: {first};\nwith a bias: {last}; with labels alone: {alone}.")
+print(f"How much this very picture is like each wrong digit. Recall of {hidden} by students that saw none:")
+print(f"distilled    {first}\nwith a bias  {last}\nlabels alone {alone}")
 
 # %% [markdown]
 # ### What this cannot show
 #
-# - The teacher saw threes. The student saw none, but someone had to.
+# - The teacher saw threes: the student saw none, but someone had to. Nor does "equal cost" count the teacher's training.
 # - The students learn from pictures that the teacher was trained on. What it says about new pictures may differ.
 # - The bias used the labelled threes of `val`; without them you have the recall without a bias.
 # - One hidden digit, one small data set, one student size. The intervals speak of new seeds and new pictures, not of
