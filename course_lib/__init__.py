@@ -10,7 +10,8 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          models     teachers and students; count, save, load, train once   -> download
          losses     tensors in, one number out
          museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
-         measure    quality and cost, with intervals and a verdict
+         measure    quality, with intervals and a verdict
+         cost       FLOPs, bytes, seconds
          trial      run an answer that may fail or never return; say in one sentence what happened
          exercises  check, hint, progress                        -> trial
          workspace  the learner's own copy of the lessons, and their progress in it   -> exercises

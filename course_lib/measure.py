@@ -1,4 +1,4 @@
-"""Quality and cost, with intervals and a verdict.
+"""Quality, with intervals and a verdict.
 
 A score says how one model did on one example: right or wrong (1 or 0), or a number such as its loss in nats. The scores
 of S models (one recipe, S seeds) on N examples are a table (S, N). Its rows and its columns were both drawn by chance:
@@ -15,16 +15,12 @@ of a few hundred examples (98%: rather too wide); the mean of losses with a long
 their paired differences hold). And fewer than ten examples that tell two recipes apart: a verdict says so.
 """
 
-import copy
 import math
-import statistics
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from scipy import stats
-from torch.utils.flop_counter import FlopCounterMode
 
 OVER = ("examples", "seeds", "seeds and examples")
 TAIL = 0.025  # on either side: every interval of the course is a 95% interval
@@ -210,7 +206,7 @@ def _wilson(share, n, t):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison came to. word speaks of a against b; print the verdict for one sentence."""
+    """What a comparison came to. word speaks of a against b; print the verdict for what was found, and how."""
 
     word: str  # BETTER, WORSE or NOT SEPARABLE
     difference: Estimate  # a minus b
@@ -230,8 +226,8 @@ class Verdict:
         else:
             numbers = f"{d.value:+z.3g} [{d.low:+z.3g}, {d.high:+z.3g}]"
         kind = "Exploratory." if self.exploratory else "Primary comparison."
-        sentence = f"{self.name_a} {verb} {self.name_b}: {numbers}, {d.n} ({self.method}). {kind}"
-        return f"{sentence} {self.note}".rstrip()
+        found, how = f"{self.name_a} {verb} {self.name_b}: {numbers}", f"{d.n} ({self.method}). {kind}"
+        return "\n    ".join([found, how] + [self.note] * bool(self.note))
 
 
 def compare(scores_a, scores_b, name_a, name_b, higher_is_better=True, exploratory=False):
@@ -371,61 +367,3 @@ def calibration(logits, labels, bins=10):
     confidence, share = (in_bins(values).sum((0, -1)) / count for values in (sure, right))
     low, high = _wilson(share, count / s, stats.norm.isf(TAIL))
     return Calibration(ece, confidence, share, count.long(), low, high, floor)
-
-
-# ---- cost ----
-
-
-class Cost(NamedTuple):
-    """What a model costs. Counted: FLOPs per example, of an answer and of a training step, and bytes of weights.
-
-    Timed: seconds per answer, on this machine and in a batch.
-    """
-
-    answer_flops: float
-    training_flops: float
-    bytes: int
-    seconds: float
-
-    def __str__(self):
-        return (
-            f"{self.answer_flops:,.0f} FLOPs per answer, {self.training_flops:,.0f} per example in training, "
-            f"{self.bytes:,} bytes of weights, {self.seconds * 1e6:,.2g} µs per answer here"
-        )
-
-
-def cost(model, x):
-    """The Cost of a model on examples x (B, ...)."""
-    return Cost(
-        count_flops(model, x), count_flops(model, x, training=True), count_bytes(model), count_seconds(model, x)
-    )
-
-
-def count_flops(model, x, training=False):
-    """FLOPs per example for x (B, ...): of an answer, or with training=True of a training step (forward and backward).
-
-    torch counts matrix products and convolutions, a multiplication and an addition as two; the rest (biases, ReLU, the
-    loss, the optimiser) is small and is left out.
-    """
-    model = copy.deepcopy(model).requires_grad_(training)  # nothing of the caller's model changes
-    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
-        output = model(x)
-        if training:
-            output.sum().backward()
-    return counter.get_total_flops() / len(x)
-
-
-def count_bytes(model):
-    """Bytes of a model's weights in memory."""
-    return sum(p.numel() * p.element_size() for p in model.parameters())
-
-
-@torch.no_grad()
-def count_seconds(model, x, runs=5):
-    """Seconds per example of an answer to x (B, ...): the median of some runs, after one that is not counted."""
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        model(x).flatten()[0].item()  # .item() waits for a GPU to finish
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]) / len(x)

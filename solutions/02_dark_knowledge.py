@@ -341,7 +341,7 @@ print(f"you said T={my_T}; one answer says most at T={top_T:.1f}: {most:.2f} bit
 
 # %%
 ax = plots.lines(many, {"entropy": entropies, "beyond the label": beyond}, "temperature T", "bits per example")
-ax.set(xscale="log", yscale="log", ylim=(1e-4, 10), xlim=(0.45, 300))
+ax.set(xscale="log", yscale="log", ylim=(1e-4, 10))
 ax.set_xticks([0.5, 1, 2, 4, 8, 16, 32, 64], ["0.5", "1", "2", "4", "8", "16", "32", "64"])
 said = "; ".join(
     f"T={T:.3g}: {h:.2f} and {b:.3f}" for T, h, b in zip(many[::2], entropies[::2], beyond[::2], strict=True)
@@ -514,8 +514,9 @@ ax = plots.lines(
     "temperature T",
     f"recall of {hidden} on val",
 )
-ax.set(xscale="log", ylim=(0, 1.05), xlim=(0.9, 50))
+ax.set(xscale="log", ylim=(0, 1.05))
 ax.set_xticks(TEMPERATURES, [str(T) for T in TEMPERATURES])
+ax.minorticks_off()
 said = "; ".join(f"T={T}: {a:.0%} and {b:.0%}" for T, a, b in zip(TEMPERATURES, as_trained, with_bias, strict=True))
 show(ax.figure, f"Recall of {hidden} on val by temperature, as trained and with a bias. {said}.")
 
@@ -640,12 +641,8 @@ print("distilled against label smoothing:", verdict.word)
 
 # %%
 for name in ("control: another picture", "control: scrambled"):
-    print(
-        compare(
-            right["student: distilled"], right[name], "distilled", name.removeprefix("control: "), exploratory=True
-        ),
-        "\n",
-    )
+    short = name.removeprefix("control: ")
+    print(compare(right["student: distilled"], right[name], "distilled", short, exploratory=True))
 
 # %% [markdown]
 # **Beside it, the original.** Hinton, Vinyals and Dean (2015, section 3) left the threes of MNIST out of the transfer set.

@@ -24,11 +24,12 @@ from scipy import stats
 
 from course_lib import plots
 from course_lib.checks import check, hint
+from course_lib.cost import count_flops
 from course_lib.data import load, stratified_split
 from course_lib.live import explore, show, slider
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.machine import pick
-from course_lib.measure import accuracy, agreement, calibration, compare, correct, count_flops, same_answer
+from course_lib.measure import accuracy, agreement, calibration, compare, correct, same_answer
 from course_lib.models import Ensemble, mlp
 from course_lib.train import fit_many, predict
 
@@ -517,7 +518,7 @@ pairs += [("all pictures, teacher's answers", "all pictures, teacher's top answe
 pairs += [("all labels, distilled", "all labels, alone")]
 verdicts = {(a, b): compare(right[a], right[b], a, b, exploratory=True) for a, b in pairs}
 for verdict in verdicts.values():
-    print(verdict, end="\n\n")
+    print(verdict)
 
 # %% [markdown]
 # Some of it again, as yes or no. On other machines the numbers differ a little; these answers stay.
