@@ -71,7 +71,7 @@ def largest_difference(models, others):
     )
 
 
-def measure(loss, epochs=3, blocks=5, names=None, clock=time.process_time):
+def measure(loss, epochs=10, blocks=5, names=None, clock=time.process_time):
     """{name: seconds of each block}. First a gate: all contenders train the same students, to 1e-5."""
     runs = contenders(loss, epochs)
     runs = {name: runs[name] for name in names or runs}
@@ -129,7 +129,7 @@ def record(text, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=3, help="epochs per block (3)")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs per block (10)")
     parser.add_argument("--blocks", type=int, default=5, help="how often each contender runs (5)")
     parser.add_argument("--record", action="store_true", help="write the table into bench/README.md")
     options = parser.parse_args()

@@ -222,7 +222,11 @@ class Verdict:
         d = self.difference
         verb = "is NOT SEPARABLE from" if self.word == "NOT SEPARABLE" else f"is {self.word} than"
         if self.share:
-            numbers = f"{100 * d.value:+z.1f} points [{100 * d.low:+z.1f}, {100 * d.high:+z.1f}]"
+            hidden = any(
+                0 < abs(100 * end) < 0.05 for end in (d.low, d.high)
+            )  # 0.0 would hide on which side of zero it is
+            value, low, high = (f"{100 * number:+z.{2 if hidden else 1}f}" for number in (d.value, d.low, d.high))
+            numbers = f"{value} points [{low}, {high}]"
         else:
             numbers = f"{d.value:+z.3g} [{d.low:+z.3g}, {d.high:+z.3g}]"
         kind = "Exploratory." if self.exploratory else "Primary comparison."

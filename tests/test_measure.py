@@ -1,5 +1,6 @@
 """Intervals that hold the truth as often as they say, and verdicts that say no more than that."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -294,6 +295,12 @@ def test_the_verdict_is_a_sentence_with_difference_interval_n_and_method():
     assert compare(b, a, "alone", "distilled").word == "WORSE"
     assert compare(a, b, "a", "b", higher_is_better=False).word == "WORSE"
     assert str(compare(a, b, "a", "b", exploratory=True)).endswith("Exploratory.")
+
+
+def test_a_bound_next_to_zero_shows_its_side():
+    verdict = compare(*arms(0.03), "a", "b")
+    near = dataclasses.replace(verdict, difference=Estimate(0.008, -0.0002, 0.016, "2 seeds", "seeds"))
+    assert "+0.80 points [-0.02, +1.60]" in str(near)
 
 
 def test_a_difference_of_losses_is_not_told_in_points():
