@@ -205,8 +205,9 @@ def writable(folder):
 
 def spoken(path):
     """A path as a person says it: what lies in the project is named from there."""
-    inside = path.is_relative_to(ROOT) and path != ROOT
-    return f"{path.relative_to(ROOT).as_posix()}/ of the project" if inside else str(path)
+    if path == ROOT:
+        return "the project's folder"
+    return f"{path.relative_to(ROOT).as_posix()}/ of the project" if path.is_relative_to(ROOT) else str(path)
 
 
 def own(folder, variable):
