@@ -8,6 +8,10 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          sources    where each data set comes from, and how its files are read   -> download, progress
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
          models     teachers and students; count, save, load, train once   -> download
+         convnets   networks for pictures: CIFAR's ResNets, a quick teacher, torchvision's by name
+         views      crops and mirrors of a picture, by number
+         checkpoint  a training's state in a file, for the same training only
+         processes  one process, or several that train one model together   -> inputs
          losses     tensors in, one number out
          museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
          measure    quality, with intervals and a verdict
@@ -18,7 +22,9 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          progress   one line that says how far a long job is
          inputs     what fit and fit_many are given, checked in words
          many       students of one shape trained as one, through torch.func
-first    train      fit, fit_many (all seeds at once), predict   -> inputs, many, progress
+first    train      fit, fit_many (all seeds at once), predict   -> loop
+         loop       the training loop; each thing that makes it fast is a line that can be switched
+         cache      the teacher's answers: asked online, or kept in a file by (picture, view)
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over pictures
          checks/    one module per lesson                        -> exercises

@@ -20,6 +20,21 @@ def what_learns(model):
     return learned
 
 
+def asked(target):
+    """True for a target that is asked batch by batch, target.at(rows, view, x): a teacher, or its answers in a cache."""
+    return hasattr(target, "at")
+
+
+def autocast(device, precision):
+    """The context in which a model computes in `precision`: "float32", all of it, or "bfloat16", where that is safe.
+
+    In bfloat16 products and convolutions take half the bytes; weights, losses and the optimiser stay float32.
+    """
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f'precision is "float32" or "bfloat16"; it came as {precision!r}')
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
 def checked_loss(value):
     """What a loss returned, if one can learn from it."""
     if not isinstance(value, torch.Tensor):
@@ -42,14 +57,16 @@ def checked_data(data, loss, epochs, batch_size):
 
     Data are numbers: logits that a teacher gave with a gradient lose it here, so that no step trains the teacher.
     """
-    if not isinstance(data, (tuple, list)) or not data or not all(isinstance(t, torch.Tensor) for t in data):
+    usable = isinstance(data, (tuple, list)) and data and isinstance(data[0], torch.Tensor)
+    if not usable or not all(isinstance(t, torch.Tensor) or asked(t) for t in data):
         came = [type(t).__name__ for t in data] if isinstance(data, (tuple, list)) else type(data).__name__
         raise TypeError(
             f"data is a tuple of tensors (x, *targets), say (data.x_train, data.y_train); it came as {came}"
         )
-    lengths = {len(t) if t.dim() else None for t in data}
+    sized = [t for t in data if hasattr(t, "__len__")]  # a teacher that is asked online has no length
+    lengths = {None if isinstance(t, torch.Tensor) and not t.dim() else len(t) for t in sized}
     if len(lengths) > 1 or lengths <= {0, None}:
-        shapes = ", ".join(str(tuple(t.shape)) for t in data)
+        shapes = ", ".join(str(tuple(t.shape) if isinstance(t, torch.Tensor) else (len(t),)) for t in sized)
         raise ValueError(f"x and its targets have one row per example, at least one; they came as {shapes}")
     if not isinstance(epochs, int) or epochs < 0 or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"epochs is a whole number from 0, batch_size one from 1; got {epochs} and {batch_size}")
@@ -60,7 +77,7 @@ def checked_data(data, loss, epochs, batch_size):
         except TypeError:
             given = count(len(data) - 1, "target")
             raise TypeError(f"the loss is called with the logits and {given}, but it takes {signature}") from None
-    return tuple(t.detach() for t in data)
+    return tuple(t.to(data[0].device) if asked(t) else t.detach() for t in data)
 
 
 def checked_rows(rows, seeds, data):

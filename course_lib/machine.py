@@ -38,10 +38,12 @@ def pick(cpu, gpu):
 
 
 def device():
-    """Where tensors go: torch.device("cuda") where CUDA is, else the CPU (on Apple's machines too)."""
+    """Where tensors go: a GPU where CUDA is, under torchrun each process its own; else the CPU (Apple's machines too)."""
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
 
 
 def calibrate(seconds=2.0):

@@ -50,7 +50,7 @@ class Ensemble(nn.Module):
 
 def state_hash(model):
     """A fingerprint of everything a model is made of, buffers included: equal before and after, or it was trained."""
-    return _fingerprint(model.state_dict())
+    return fingerprint(model.state_dict())
 
 
 def save(model, path):
@@ -90,8 +90,8 @@ def reuse(name, model, train, *settings):
     """
     if any(" at 0x" in repr(value) for value in settings if not isinstance(value, torch.Tensor)):
         raise ValueError("reuse takes settings that read the same tomorrow: tensors, numbers, words; not functions")
-    fingerprint = _fingerprint({"model": str(model), **model.state_dict(), **dict(enumerate(settings))})
-    path = keep_folder() / "models" / f"{name}-{fingerprint[:16]}.pt"
+    made_of = fingerprint({"model": str(model), **model.state_dict(), **dict(enumerate(settings))})
+    path = keep_folder() / "models" / f"{name}-{made_of[:16]}.pt"
     if path.exists():
         try:
             return load(path, model)
@@ -105,7 +105,7 @@ def reuse(name, model, train, *settings):
     return model.eval()
 
 
-def _fingerprint(values):
+def fingerprint(values):
     """sha256 of a dict of tensors and plain values, their names, types and shapes included."""
     digest = hashlib.sha256()
     for name, value in values.items():

@@ -1,0 +1,60 @@
+"""A training's state at the end of an epoch, in a file: whole or not at all, and only for the same training."""
+
+import os
+from pathlib import Path
+
+import torch
+
+
+class OtherTraining(ValueError):
+    """The file belongs to a training with other settings, or cannot be read; the message says what to do."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
+def save(path, settings, epoch, model, optimiser):
+    """Write weights, buffers and the optimiser's state to a temporary name, then move the file into place.
+
+    settings: {name: word or number} of all that the training depends on. The order of the examples, their views and
+    what dropout draws are pure functions of seed and epoch, so no generator's state is needed.
+    """
+    path = Path(path)
+    state = {"settings": settings, "epoch": epoch, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the checkpoint could not be written to {path.parent} ({error.strerror}). The one before it is unharmed; "
+            "the model keeps what it has learned. Free some space, or give another path",
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path, settings, model, optimiser):
+    """Fill model and optimiser from the file; returns the epochs that are done, 0 if there is no file."""
+    path = Path(path)
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)  # nothing in the file is executed
+        there = state["settings"]
+    except Exception as error:  # a damaged file fails in many ways: zip, pickle, end of file
+        raise OtherTraining(f"{path} is damaged or is no checkpoint; delete it and start again") from error
+    other = [name for name in {**settings, **there} if settings.get(name) != there.get(name)]
+    if other:
+        told = "; ".join(f"{name}: {there.get(name)} there, {settings.get(name)} here" for name in other)
+        raise OtherTraining(
+            f"{path} belongs to another training ({told}). Give another path, or delete the file to start anew"
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["epoch"]
