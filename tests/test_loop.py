@@ -1,0 +1,304 @@
+"""The training loop at speed: each fast path trains what the plain one trains, and nothing is lost when it stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from course_lib import checkpoint, train
+from course_lib.cache import Online, build
+from course_lib.convnets import network
+from course_lib.loop import one_cycle, order, sgd
+from course_lib.losses import cross_entropy, distill_loss, kd_loss
+from course_lib.models import mlp, state_hash
+from course_lib.views import as_numbers, augment, choose, some_views
+
+HERE = Path(__file__).parent
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randint(0, 256, (48, 1, 8, 8), dtype=torch.uint8, generator=GENERATOR)
+Y = torch.randint(0, 10, (48,), generator=GENERATOR)
+VIEWS = some_views(4, shift=1)
+
+
+def small(seed=0):
+    return network("resnet8", 10, channels=1, seed=seed)
+
+
+@pytest.fixture
+def teacher():
+    net = small(7)
+    with torch.no_grad():
+        net.train()(as_numbers(X))
+    return net.eval()
+
+
+def assert_same(model, other, atol=1e-6):
+    for (name, one), two in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, two, atol=atol, rtol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
+
+
+# ---- what is trained ----
+
+
+def test_fit_with_views_is_the_loop_that_a_page_of_torch_would_hold(teacher):
+    model, twin = small(), small()
+    how = dict(epochs=2, batch_size=20, lr=0.05, seed=3)
+    train.fit(model, (X, Y, Online(teacher)), distill_loss, views=VIEWS, optimiser=sgd, schedule=one_cycle, **how)
+    optimiser = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    steps = 0
+    for epoch in range(2):
+        twin.train()
+        view = choose(VIEWS, 48, 3, epoch)
+        for rows in order(48, 3, epoch).split(20):
+            seen = augment(X[rows], view[rows], 1) / 255
+            optimiser.param_groups[0]["lr"] = 0.05 * one_cycle(steps / 6)
+            with torch.no_grad():
+                answers = teacher(seen)
+            optimiser.zero_grad()
+            distill_loss(twin(seen), Y[rows], answers).backward()
+            optimiser.step()
+            steps += 1
+    assert_same(model, twin.eval())
+
+
+def test_a_cached_teacher_trains_the_student_that_an_online_teacher_trains(teacher, tmp_path):
+    cached = build(tmp_path / "answers", teacher, X, VIEWS, dtype=torch.float32)
+    one, other = (
+        train.fit(small(), (X, answers), kd_loss, epochs=4, batch_size=16, views=VIEWS, optimiser=sgd, lr=0.02)
+        for answers in (cached, Online(teacher))
+    )
+    assert_same(one, other, atol=1e-4)
+
+
+def test_student_and_teacher_see_the_same_pictures(teacher):
+    seen = {"student": [], "teacher": []}
+    student = small()
+    student.register_forward_pre_hook(lambda _, x: seen["student"].append(x[0]))
+    teacher.register_forward_pre_hook(lambda _, x: seen["teacher"].append(x[0]))
+    train.fit(student, (X, Online(teacher)), kd_loss, epochs=1, batch_size=16, views=VIEWS)
+    assert len(seen["student"]) == 3 and all(map(torch.equal, seen["student"], seen["teacher"]))
+
+
+def test_the_teacher_is_the_same_before_and_after_and_gets_no_gradient(teacher):
+    before = state_hash(teacher)
+    train.fit(small(), (X, Y, Online(teacher)), distill_loss, epochs=2, batch_size=16, views=VIEWS)
+    assert state_hash(teacher) == before and all(p.grad is None for p in teacher.parameters())
+
+
+def test_distilling_from_answers_alone_reads_no_label(teacher):
+    one, other = (
+        train.fit(small(), (X, y, Online(teacher)), lambda z, y, t: kd_loss(z, t), epochs=1, views=VIEWS)
+        for y in (Y, torch.full_like(Y, -1))
+    )
+    assert_same(one, other, atol=0)
+
+
+# ---- what makes it fast ----
+
+
+def test_channels_last_trains_the_same_student(teacher):
+    one, other = (
+        train.fit(small(), (X, Y), cross_entropy, epochs=2, batch_size=16, channels_last=fast, optimiser=sgd, lr=0.02)
+        for fast in (False, True)
+    )
+    assert next(p for p in other.parameters() if p.dim() == 4).is_contiguous(memory_format=torch.channels_last)
+    assert_same(one, other, atol=1e-4)
+
+
+def test_compile_trains_the_same_student():
+    def tiny():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+
+    one, other = (
+        train.fit(tiny(), (X, Y), cross_entropy, epochs=1, batch_size=16, compile=fast, optimiser=sgd, lr=0.02)
+        for fast in (False, True)
+    )
+    assert_same(one, other, atol=1e-4)
+
+
+def test_bfloat16_computes_in_half_the_bytes_and_keeps_the_weights_in_float32(teacher):
+    student, types = small(), []
+    student[1][0].register_forward_hook(lambda _, x, out: types.append(out.dtype))
+    before = [p.detach().clone() for p in student.parameters()]
+    train.fit(student, (X, Y, Online(teacher)), distill_loss, epochs=1, batch_size=16, precision="bfloat16", lr=1e-3)
+    assert set(types) == {torch.bfloat16} and {p.dtype for p in student.parameters()} == {torch.float32}
+    plain = train.fit(small(), (X, Y, Online(teacher)), distill_loss, epochs=1, batch_size=16, lr=1e-3)
+    moved, moved_plain = (
+        torch.cat([(p - b).flatten() for p, b in zip(m.parameters(), before, strict=True)]) for m in (student, plain)
+    )
+    assert F.cosine_similarity(moved, moved_plain, dim=0) > 0.7  # the same direction, less exactly
+
+
+class Numbers(TorchDispatchMode):
+    """Counts how often a number is taken out of a tensor: on a GPU each of them stops the loop until it is computed."""
+
+    taken = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        self.taken += function is torch.ops.aten._local_scalar_dense.default
+        return function(*arguments, **(named or {}))
+
+
+def numbers_taken(batch_size):
+    with Numbers() as mode:
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=2, batch_size=batch_size, views=VIEWS)
+    return mode.taken
+
+
+def test_no_step_waits_for_a_number():
+    assert numbers_taken(batch_size=2) == numbers_taken(batch_size=48)
+
+
+def test_the_counter_sees_a_loop_that_waits():
+    with Numbers() as mode:
+        train.fit(
+            mlp(64, 10), (X, Y), lambda z, y: F.cross_entropy(z, y) * (1 + 0 * z.sum().item()), epochs=1, batch_size=12
+        )
+    assert mode.taken >= 4
+
+
+def test_a_full_gpu_gets_a_batch_size_to_try():
+    class Full(nn.Linear):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with pytest.raises(MemoryError, match="batch_size=48: try batch_size=24"):
+        train.fit(nn.Sequential(nn.Flatten(), Full(64, 10)), (X, Y), F.cross_entropy, batch_size=48)
+
+
+# ---- nothing is lost ----
+
+RUN = """
+import sys
+import torch
+from torch import nn
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from test_loop import X, Y, VIEWS, small
+from course_lib import train
+from course_lib.loop import one_cycle, sgd
+from course_lib.losses import cross_entropy
+
+torch.manual_seed(int(sys.argv[2]))  # whatever the learner's generator holds
+model = nn.Sequential(small(), nn.Dropout(0.1))
+if len(sys.argv) > 3:  # slow enough to be killed in mid-epoch
+    import time
+    model.register_forward_hook(lambda *_: time.sleep(0.05))
+train.fit(model, (X, Y), cross_entropy, epochs=3, batch_size=8, views=VIEWS, optimiser=sgd, lr=0.05,
+          schedule=one_cycle, checkpoint=sys.argv[1] + "/state")
+torch.save(model.state_dict(), sys.argv[1] + "/weights")
+"""
+
+
+def run(folder, seed, *slow):
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, "-c", RUN.format(tests=str(HERE)), str(folder), str(seed), *slow])
+
+
+def test_a_training_that_is_killed_in_mid_epoch_ends_with_the_same_bits(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run(whole, 1).wait() == 0
+    child = run(broken, 2, "slow")
+    while not (broken / "state").exists():
+        assert child.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    time.sleep(0.1)  # into the next epoch
+    child.kill()
+    assert child.wait() == -signal.SIGKILL and not (broken / "weights").exists()
+    assert run(broken, 3).wait() == 0
+    one, other = (torch.load(folder / "weights") for folder in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_the_difference_named(tmp_path):
+    path = tmp_path / "state"
+    train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=1, lr=0.01, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(
+        checkpoint.OtherTraining, match=r"another training \(epochs: 1 there, 2 here; lr: 0.01 there, 0.02 here\)"
+    ):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=2, lr=0.02, checkpoint=path)
+    for other in ((X.flip(0), Y), (X, Y.flip(0))):
+        with pytest.raises(checkpoint.OtherTraining, match="data: "):
+            train.fit(mlp(64, 10), other, F.cross_entropy, epochs=1, lr=0.01, checkpoint=path)
+    with pytest.raises(checkpoint.OtherTraining, match="model: "):
+        train.fit(mlp(64, 10, seed=1), (X, Y), F.cross_entropy, epochs=1, lr=0.01, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    one = train.fit(small(), (X, Y), cross_entropy, epochs=2, checkpoint=tmp_path / "state")
+    seen = []
+    again = small()
+    again.register_forward_hook(lambda *_: seen.append(1))
+    train.fit(again, (X, Y), cross_entropy, epochs=2, checkpoint=tmp_path / "state")
+    assert not seen
+    assert_same(one, again, atol=0)
+
+
+def test_a_damaged_checkpoint_gets_a_sentence(tmp_path):
+    (tmp_path / "state").write_bytes(b"PK half a file")
+    with pytest.raises(checkpoint.OtherTraining, match="is damaged or is no checkpoint; delete it"):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=1, checkpoint=tmp_path / "state")
+
+
+def test_a_checkpoint_runs_nothing_that_is_in_it(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was run"),)
+
+    torch.save({"settings": Trap()}, tmp_path / "state")
+    with pytest.raises(checkpoint.OtherTraining):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=1, checkpoint=tmp_path / "state")
+    assert not (tmp_path / "was run").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    writes, save = [], torch.save
+
+    def full(*arguments):
+        writes.append(1)
+        if len(writes) > 1:
+            raise OSError(28, "No space left on device")
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    model = mlp(64, 10)
+    with pytest.raises(OSError, match="The one before it is unharmed"):
+        train.fit(model, (X, Y), F.cross_entropy, epochs=3, checkpoint=path)
+    assert torch.load(path)["epoch"] == 1 and [p.name for p in tmp_path.iterdir()] == ["state"]
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
+    def stop(epoch, _):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=4, on_epoch=stop, checkpoint=tmp_path / "state")
+    said = capsys.readouterr().out
+    assert (
+        "keeps what it has learned so far" in said
+        and "holds the end of epoch 2: the same call goes on from there" in said
+    )
+    epochs = []
+    train.fit(
+        mlp(64, 10),
+        (X, Y),
+        F.cross_entropy,
+        epochs=4,
+        on_epoch=lambda e, _: epochs.append(e),
+        checkpoint=tmp_path / "state",
+    )
+    assert epochs == [3, 4]

@@ -1,0 +1,103 @@
+"""Two processes under torchrun train the model that one trains with the same global batch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from course_lib import train
+from course_lib.models import mlp
+from course_lib.processes import Several, team
+from course_lib.views import some_views
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=GENERATOR)
+Y = torch.randint(0, 10, (50,), generator=GENERATOR)
+HOW = dict(epochs=3, batch_size=16, lr=0.01, seed=1, views=some_views(4, shift=1))
+
+PROGRAM = """
+import sys
+import torch
+import torch.distributed as dist
+sys.path.insert(0, {tests!r})
+from test_processes import HOW, X, Y, mlp, F, train
+
+model = train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, checkpoint=sys.argv[1] + "/state", **HOW)
+assert dist.get_world_size() == 2
+torch.save(model.state_dict(), f"{{sys.argv[1]}}/{{dist.get_rank()}}")
+dist.destroy_process_group()
+"""
+
+
+def torchrun(program, *arguments):
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--standalone",
+        program,
+        *arguments,
+    ]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """The folder in which two processes left their weights and their checkpoint."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "program.py").write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
+    ran = torchrun(folder / "program.py", folder)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return folder
+
+
+def test_two_processes_equal_one_with_the_same_global_batch(two):
+    """50 examples in batches of 16: the last batch has 2, one for each process."""
+    one = train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, **HOW)
+    for rank in "01":
+        torch.testing.assert_close(torch.load(two / rank), one.state_dict(), atol=1e-5, rtol=0)
+
+
+def test_what_two_processes_left_one_can_finish(two):
+    model, seen = mlp(64, 32, 10), []
+    model.register_forward_hook(lambda *_: seen.append(1))
+    train.fit(model, (X, Y), F.cross_entropy, checkpoint=two / "state", **HOW)
+    assert not seen
+    torch.testing.assert_close(model.state_dict(), torch.load(two / "0"))
+
+
+def test_unequal_shares_weigh_as_one_batch_would():
+    batch, gradients = torch.arange(7), torch.rand(7)
+    shares = []
+    for rank in range(2):
+        process = object.__new__(Several)
+        process.rank, process.size = rank, 2
+        mine, weight = process.share(batch)
+        shares.append(weight * gradients[mine].mean())
+    torch.testing.assert_close(sum(shares) / 2, gradients.mean())
+
+
+def test_a_batch_that_is_too_small_to_be_shared_gets_a_sentence():
+    process = object.__new__(Several)
+    process.rank, process.size = 0, 2
+    with pytest.raises(ValueError, match="a batch of 1 cannot be shared by 2 processes"):
+        process.share(torch.arange(1))
+
+
+def test_without_torchrun_there_is_one_process_and_no_accelerate(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # an import of it would fail
+    assert team(torch.device("cpu")).size == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ImportError, match="pip install accelerate"):
+        team(torch.device("cpu"))
+
+
+def test_an_unknown_precision_gets_a_sentence():
+    with pytest.raises(ValueError, match='"float32" or "bfloat16"; it came as \'half\''):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, precision="half")
