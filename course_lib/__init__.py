@@ -16,6 +16,7 @@ ground   machine    what this computer has and how long a lesson takes on it (st
          museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
          measure    quality, with intervals and a verdict
          cost       FLOPs, bytes, seconds
+         record     a measurement with its hardware, versions and date, as JSON
          trial      run an answer that may fail or never return; say in one sentence what happened
          exercises  check, hint, progress                        -> trial
          workspace  the learner's own copy of the lessons, and their progress in it   -> exercises
@@ -28,5 +29,5 @@ first    train      fit, fit_many (all seeds at once), predict   -> loop
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over pictures
          checks/    one module per lesson                        -> exercises
-top      __main__   the command `course`; behind it cli, lab, and environment (the Python that the course runs in)   -> anything
+top      __main__   the command `course`; behind it cli, lab, train_command, environment (the course's Python)   -> anything
 """

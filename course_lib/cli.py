@@ -2,6 +2,7 @@
 
 course lab [LESSON]   set up what is missing, open the course in the browser
 course test           set up what is missing, prove everything (what `make test` calls)
+course train ROLE     train a teacher, a student or a student alone; results as JSON
 course doctor         what this machine has, and how to mend what is wrong
 course progress       which exercises are to do, tried, passed
 course reset LESSON   begin a lesson anew; the old one is kept under a dated name
@@ -14,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from course_lib import environment
+from course_lib import environment, train_command
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -53,6 +54,10 @@ def run(arguments):
     commands.add_parser("test", help="lint, unit tests, every lesson, the browser").add_argument(
         "steps", nargs="*", help="only these steps"
     )
+    train = commands.add_parser(
+        "train", allow_abbrev=False, help="train a teacher, a student or a student alone; results as JSON"
+    )
+    train_command.add_arguments(train)
     doctor = commands.add_parser("doctor", help="what this machine has, and how to mend what is wrong")
     doctor.add_argument("--json", action="store_true", help="the same for programs")
     commands.add_parser("progress", help="which exercises are to do, tried, passed")
@@ -84,6 +89,11 @@ def run(arguments):
     if options.command == "test":
         moved = into_environment(root, arguments, extra="test")
         return subprocess.call([sys.executable, root / "tools/prove.py", *options.steps]) if moved is None else moved
+
+    if options.command == "train":
+        under_torchrun = "RANK" in os.environ  # whose Python is the one to use
+        moved = None if under_torchrun else into_environment(root, arguments)
+        return train_command.run(options) if moved is None else moved
 
     from course_lib import workspace
 

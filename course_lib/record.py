@@ -1,0 +1,51 @@
+"""A measurement as it is kept: the figures, and where, when and with what they were measured, as JSON."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+
+def surroundings(device=None):
+    """{date, processor, cores, threads, gpu, system, python, torch, load}: what a figure has to be read with."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    gpu = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "none"
+    return {
+        "date": str(datetime.date.today()),
+        "processor": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def words(here):
+    """Surroundings as one line: "2026-11-25: AMD EPYC, 2 cores, 1 thread, Linux, Python 3.11.7, torch 2.14.1"."""
+    gpu = "" if here["gpu"] == "none" else f"{here['gpu']}, "
+    threads = f"{here['threads']} thread{'s' * (here['threads'] != 1)}"
+    load = f", load average {here['load']}" if here["load"] is not None else ""
+    where = f"{gpu}{here['processor']}, {here['cores']} cores, {threads}, {here['system']}"
+    return f"{here['date']}: {where}, Python {here['python']}, torch {here['torch']}{load}"
+
+
+def write(path, figures):
+    """The figures as JSON, whole or not at all: to a temporary name, then moved."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,111 @@
+"""`course train` as it is typed: a teacher, its student, one alone; what goes wrong is said in a sentence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = ["--data", "digits", "--model", "resnet9-4", "--epochs", "1", "--examples", "200"]
+
+
+def course(*arguments, processes=1):
+    start = [sys.executable, "-m"]
+    if processes > 1:
+        start += ["torch.distributed.run", "--nproc_per_node", str(processes), "--standalone", "-m"]
+    return subprocess.run(
+        [*start, "course_lib", "train", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=180
+    )
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "teacher"
+    done = course("teacher", *QUICK, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_teacher_leaves_weights_and_a_result_with_all_that_it_has_to_be_read_with(teacher):
+    result = json.loads((teacher / "result.json").read_text())
+    assert 190 < result["n_train"] < 210 and result["seeds"] == 1 and len(result["seconds"]) == 1 and result["n_test"] == 0
+    assert 0 <= result["accuracy_val"]["low"] <= result["accuracy_val"]["value"] <= result["accuracy_val"]["high"] <= 1
+    assert result["accuracy_val"]["over"] == "examples" and "accuracy_test" not in result
+    assert {"date", "processor", "cores", "threads", "gpu", "python", "torch"} <= set(result)
+    assert (teacher / "weights-0.pt").exists()
+
+
+def test_a_student_learns_from_it_and_the_answers_are_asked_once(teacher, tmp_path):
+    first = course("student", *QUICK, "--teacher", teacher, "--seeds", 2, "--test", "--out", tmp_path / "student")
+    assert first.returncode == 0, first.stderr
+    result = json.loads((tmp_path / "student" / "result.json").read_text())
+    assert result["seeds"] == 2 and result["n_test"] == 359
+    assert {"accuracy_val", "accuracy_test", "agreement_val"} <= set(result)
+    (answers,) = (tmp_path / "answers").iterdir()
+    written = answers.stat().st_mtime_ns
+    again = course("student", *QUICK, "--teacher", teacher, "--seeds", 2, "--out", tmp_path / "student")
+    assert again.returncode == 0 and answers.stat().st_mtime_ns == written
+
+
+def test_two_processes_train_a_student_together_and_one_of_them_speaks(teacher, tmp_path):
+    done = course("student", *QUICK, "--teacher", teacher, "--seeds", 1, "--out", tmp_path / "student", processes=2)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("seed 0: ") == 1
+    assert json.loads((tmp_path / "student" / "result.json").read_text())["processes"] == 2
+
+
+def test_a_folder_of_pictures_is_trained_on(tmp_path):
+    for part, count in (("train", 10), ("test", 2)):
+        for label, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+            (tmp_path / "mine" / part / label).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (20, 16), colour).save(tmp_path / "mine" / part / label / f"{i}.png")
+    quick = ["--model", "resnet9-4", "--epochs", 2, "--seeds", 1, "--out", tmp_path / "run"]
+    done = course("alone", "--data", tmp_path / "mine", "--size", 16, *quick)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["classes"] == 2
+
+
+WRONG = {
+    "no teacher": (["student", *QUICK], "A student needs --teacher, the folder of a teacher's run; none came."),
+    "no run": (
+        ["student", *QUICK, "--teacher", "nowhere"],
+        "it has no result.json. Train it: python -m course_lib train",
+    ),
+    "teacher alone": (["alone", *QUICK, "--teacher", "x"], "--teacher is for a student"),
+    "no such model": (["alone", *QUICK, "--model", "resnet9_4"], "no network is called 'resnet9_4'; did you mean"),
+    "no such data": (
+        ["alone", "--data", "digit"],
+        "no data set and no folder is called 'digit'; did you mean 'digits'?",
+    ),
+    "no epochs": (["alone", "--epochs", "0"], "argument --epochs: a whole number from 1 was expected; '0' came"),
+    "T": (["alone", "--T", "-1"], "argument --T: a number above 0 was expected; '-1' came"),
+    "weight": (["alone", "--hard-weight", "3"], "a number from 0 to 1 was expected; '3' came"),
+    "another word": (["alone", "--epoch", "3"], "does not know --epoch 3"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_in_a_sentence(name):
+    arguments, words = WRONG[name]
+    done = course(*arguments)
+    assert done.returncode and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_teacher_of_other_pictures_is_refused(teacher, tmp_path):
+    result = json.loads((teacher / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**result, "classes": 7}))
+    done = course("student", *QUICK, "--teacher", tmp_path)
+    assert (
+        done.returncode == 1 and "knows 7 classes of pictures with 1 channels; these data have 10 and 1" in done.stderr
+    )
+
+
+def test_another_training_in_the_same_folder_is_refused_and_nothing_is_overwritten(teacher):
+    before = (teacher / "weights-0.pt").read_bytes()
+    done = course("teacher", *QUICK, "--lr", "0.2", "--out", teacher)
+    assert done.returncode == 1 and "belongs to another training (lr: 0.1 there, 0.2 here)" in done.stderr
+    assert (teacher / "weights-0.pt").read_bytes() == before
