@@ -5,6 +5,7 @@ A file imports only from floors below its own, save where an arrow says so; test
 ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor, download
          doctor     the report, and its rows about software and folders (standard library alone)   -> download
          data       data sets as tensors; splits                 -> sources, download
+         arena      who owns which pictures (victim, thief, judge), and copies of them   -> data
          sources    where each data set comes from, and how its files are read   -> download, progress
          download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
          models     teachers and students; count, save, load, train once   -> download
