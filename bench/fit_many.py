@@ -10,19 +10,17 @@ contenders alternate, so that a busy moment hits each of them, and the time is t
 """
 
 import argparse
-import datetime
-import os
-import platform
 import statistics
 import sys
 import time
 from pathlib import Path
 
+import harness
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import data, losses, train
+from course_lib import data, losses, record, train
 from course_lib.models import mlp
 
 SEEDS, BATCH, LR = 16, 64, 3e-3
@@ -79,13 +77,7 @@ def measure(loss, epochs=10, blocks=5, names=None, clock=time.process_time):
     for name in runs:
         difference = largest_difference(trained[OURS], trained[name])
         assert difference < 1e-5, f"{name} trains other students than {OURS}: a weight differs by {difference:.1e}"
-    seconds = {name: [] for name in runs}
-    for _ in range(blocks):
-        for name, run in runs.items():
-            start = clock()
-            run()
-            seconds[name].append(clock() - start)
-    return seconds
+    return harness.in_blocks(runs, blocks, clock=clock)
 
 
 def ratios(seconds):
@@ -104,29 +96,6 @@ def table(loss_name, seconds):
     return "\n".join(rows)
 
 
-def machine():
-    """Where this ran: processor, threads, versions, date, and how busy it was."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
-    load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{datetime.date.today()}: {name}, {os.cpu_count()} cores, {torch.get_num_threads()} thread, "
-        f"{platform.system()}, Python {platform.python_version()}, torch {torch.__version__}{load}."
-    )
-
-
-def record(text, path):
-    """Put the text between the page's two marks."""
-    start, stop = "<!-- fit_many: written by bench/fit_many.py --record -->", "<!-- fit_many: end -->"
-    page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(start)
-    after = rest.partition(stop)[2]
-    path.write_text(f"{before}{start}\n\n{text}\n\n{stop}{after}", encoding="utf-8", newline="\n")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=10, help="epochs per block (10)")
@@ -139,10 +108,10 @@ def main():
         for name, loss in {"cross-entropy": F.cross_entropy, "kd_loss": losses.kd_loss}.items()
     ]
     work = f"{SEEDS} students, {options.epochs} epochs of 1,078 examples per block, {options.blocks} blocks each."
-    text = "\n\n".join([f"{work} {machine()}", *tables])
+    text = "\n\n".join([f"{work} {record.words(record.surroundings())}.", *tables])
     print(text)
     if options.record:
-        record(text, Path(__file__).with_name("README.md"))
+        harness.record("fit_many", text, Path(__file__).with_name("README.md"))
 
 
 if __name__ == "__main__":

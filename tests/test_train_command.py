@@ -31,7 +31,9 @@ def teacher(tmp_path_factory):
 
 def test_a_teacher_leaves_weights_and_a_result_with_all_that_it_has_to_be_read_with(teacher):
     result = json.loads((teacher / "result.json").read_text())
-    assert 190 < result["n_train"] < 210 and result["seeds"] == 1 and len(result["seconds"]) == 1 and result["n_test"] == 0
+    assert (
+        190 < result["n_train"] < 210 and result["seeds"] == 1 and len(result["seconds"]) == 1 and result["n_test"] == 0
+    )
     assert 0 <= result["accuracy_val"]["low"] <= result["accuracy_val"]["value"] <= result["accuracy_val"]["high"] <= 1
     assert result["accuracy_val"]["over"] == "examples" and "accuracy_test" not in result
     assert {"date", "processor", "cores", "threads", "gpu", "python", "torch"} <= set(result)
