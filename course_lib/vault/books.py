@@ -1,0 +1,55 @@
+"""What the page shows, counted in memory as the ledger has it: per key, per cohort, in all, and the last two minutes."""
+
+from collections import Counter, deque
+
+SECONDS = 120  # that the page draws
+RECENT = 10  # seconds that a key's rate is the mean of
+
+
+class Books:
+    """Counts of answered requests and rows, and of refused requests."""
+
+    def __init__(self, ledger):
+        self.rows, self.requests, self.refused = Counter(), Counter(), Counter()  # by key's id
+        self.cohort_rows = Counter()
+        self.seconds = deque(maxlen=SECONDS)  # [second, {key: rows}, {cohort: rows}]
+        reader = ledger.reader()
+        for row in reader.execute(
+            "SELECT key, count(*) AS n, sum(charged) AS rows FROM requests WHERE status = 200 GROUP BY key"
+        ):
+            self.requests[row["key"]], self.rows[row["key"]] = row["n"], row["rows"]
+        for row in reader.execute(
+            "SELECT cohort, sum(charged) AS rows FROM requests WHERE status = 200 GROUP BY cohort"
+        ):
+            self.cohort_rows[row["cohort"]] = row["rows"]
+        for row in reader.execute("SELECT key, sum(requests) AS n FROM refusals GROUP BY key"):
+            self.refused[row["key"]] = row["n"]
+        reader.close()
+
+    def answered(self, key, cohort, rows, now):
+        """An answer was committed."""
+        self.rows[key] += rows
+        self.requests[key] += 1
+        self.cohort_rows[cohort] += rows
+        second = int(now)
+        if not self.seconds or self.seconds[-1][0] < second:
+            self.seconds.append([second, Counter(), Counter()])
+        self.seconds[-1][1][key] += rows
+        self.seconds[-1][2][cohort] += rows
+
+    def chart(self, now):
+        """Rows answered in each of the last 120 whole seconds, oldest first."""
+        out, end = [0] * SECONDS, int(now)
+        for second, by_key, _ in list(self.seconds):
+            if 0 < end - second <= SECONDS:
+                out[SECONDS - (end - second)] = sum(list(by_key.values()))
+        return out
+
+    def rates(self, now):
+        """({key: rows per second}, {cohort: rows per second}), means of the last 10 whole seconds."""
+        keys, cohorts, end = Counter(), Counter(), int(now)
+        for second, by_key, by_cohort in list(self.seconds):
+            if 0 < end - second <= RECENT:
+                keys.update(dict(by_key))
+                cohorts.update(dict(by_cohort))
+        return {k: v / RECENT for k, v in keys.items()}, {k: v / RECENT for k, v in cohorts.items()}

@@ -1,0 +1,114 @@
+"""Every key of a class, in memory as in the ledger: who is asking, and may they?"""
+
+from dataclasses import dataclass
+
+from course_lib.vault import keys
+from course_lib.vault.refusal import Refusal
+
+SCOPES = ("predict", "submit", "instructor")
+
+
+@dataclass(slots=True)
+class Key:
+    """A key without its secret. scope: one or several of SCOPES, by spaces. Times are seconds since 1970, or None."""
+
+    id: int
+    pseudonym: str
+    cohort: str
+    class_name: str
+    scope: str
+    budget: int | None
+    spent: int
+    created: float
+    expires: float | None
+    revoked: float | None
+    accepted_rules: float | None
+
+
+class Keyring:
+    """now() gives seconds. What changes is written to the ledger first."""
+
+    def __init__(self, ledger, class_name, now):
+        self.ledger, self.class_name, self.now, self.by_hash, self.by_id = ledger, class_name, now, {}, {}
+        reader = ledger.reader()
+        for row in reader.execute("SELECT * FROM keys ORDER BY id"):
+            self._add(row["hash"], Key(row["id"], row["pseudonym"], row["cohort"], row["class"], *row[5:]))
+        reader.close()
+
+    def identify(self, token, scope=None):
+        """The key of a token, if it may be used now, for that scope. Raises Refusal."""
+        key = self.by_hash.get(keys.hashed(token)) if isinstance(token, str) else None
+        if key is None:
+            self._say_why_unknown(token)
+        if key.revoked is not None:
+            raise Refusal(403, "this key was revoked; ask your teacher why, and for another one", "key-revoked")
+        if key.expires is not None and self.now() >= key.expires:
+            raise Refusal(
+                403, "this key has expired; keys end with the class. Ask your teacher for another one", "key-expired"
+            )
+        if scope and scope not in key.scope.split():
+            raise Refusal(403, f"this key is for {key.scope}, and this takes one for {scope}", "wrong-scope")
+        return key
+
+    def new(self, pseudonym, cohort, scope, budget, expires, per_person):
+        """A new key's token, which is shown once. per_person: keys that one pseudonym may hold; 0: any number."""
+        token, now = keys.new_token(self.class_name), self.now()
+        for what, value in (("a pseudonym", pseudonym), ("a cohort", cohort)):
+            if not isinstance(value, str) or not 0 < len(value.strip()) <= 64 or not value.isprintable():
+                raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {value!r}")
+        if not scope or set(scope.split()) - set(SCOPES):
+            raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {scope!r}")
+        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
+            raise ValueError(f"a budget is a whole number of rows, or None; got {budget!r}")
+        live = [k for k in self.by_id.values() if k.pseudonym == pseudonym and k.revoked is None]
+        live = [k for k in live if k.expires is None or now < k.expires]
+        if per_person and len(live) >= per_person:
+            raise ValueError(
+                f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
+            )
+        row = (keys.hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires)
+        insert = "INSERT INTO keys (hash, pseudonym, cohort, class, scope, budget, created, expires) VALUES (?,?,?,?,?,?,?,?)"
+        i = self.ledger.change(lambda db: db.execute(insert, row).lastrowid)
+        self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, None))
+        return token
+
+    def set(self, key, column, value):
+        """Change one thing of a key: revoked, expires, accepted_rules or cohort."""
+        assert column in ("revoked", "expires", "accepted_rules", "cohort")
+        self.ledger.change(lambda db: db.execute(f"UPDATE keys SET {column} = ? WHERE id = ?", (value, key.id)))
+        setattr(key, column, value)
+
+    def get(self, key_id):
+        """The key with that id. Raises KeyError, in words."""
+        if key_id not in self.by_id:
+            raise KeyError(f"there is no key {key_id!r}; there are {len(self.by_id)}")
+        return self.by_id[key_id]
+
+    def in_cohort(self, cohort):
+        """How many keys name this cohort; at least 1, for one that a policy makes."""
+        return max(1, sum(key.cohort == cohort for key in self.by_id.values()))
+
+    def first_of(self, pseudonym):
+        """The id of the first key of a pseudonym."""
+        return min(key.id for key in self.by_id.values() if key.pseudonym == pseudonym)
+
+    def forget(self, pseudonym):
+        """As the ledger did: no name, no way in. The hash that a token had leads to a key that is revoked."""
+        for key in self.by_id.values():
+            if key.pseudonym == pseudonym:
+                key.pseudonym, key.revoked = f"forgotten-{key.id}", key.revoked or self.now()
+
+    def _add(self, hashed, key):
+        self.by_hash[hashed] = self.by_id[key.id] = key
+
+    def _say_why_unknown(self, token):
+        if not token:
+            raise Refusal(401, "a question needs a key: Authorization: Bearer vk_...", "no-key")
+        try:
+            class_name = keys.parse(token)
+        except ValueError as error:
+            raise Refusal(401, str(error), "malformed-key") from None
+        if class_name != self.class_name:
+            sentence = f"this key is for the class {class_name}; this vault serves the class {self.class_name}"
+            raise Refusal(401, sentence, "other-class")
+        raise Refusal(401, "nobody in this class holds this key; ask your teacher for one", "unknown-key")

@@ -1,0 +1,78 @@
+"""The models behind the door. Trained once on the victim's share of the pictures, kept, and answered with numpy."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from course_lib import arena
+from course_lib.losses import cross_entropy
+from course_lib.models import count_parameters, mlp, reuse
+from course_lib.train import fit
+
+COPIES = 20  # copies of each of the victim's pictures that it is trained on
+WIDTH = 64
+REFERENCE = 4000
+L2 = 1e-4  # per example, for the linear model: its weights stay finite, so that no probability is 0
+
+
+class Victim(NamedTuple):
+    """answer(x (B, D) float64) -> probs (B, C) float64. reference (N, D): pictures as honest users have them."""
+
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    parameters: int
+    answer: Callable
+    reference: np.ndarray
+
+
+def victims(name="digits"):
+    """{model's name: Victim} for a data set: a linear one, NAME-linear, and a network, NAME-net."""
+    shares = arena.shares(name)
+    x, base = arena.copies(shares.victim[0], COPIES * len(shares.victim[0]), seed=0)
+    x, y = torch.cat([shares.victim[0], x]), torch.cat([shares.victim[1], shares.victim[1][base]])
+    d, c = x[0].numel(), len(shares.classes)
+    linear = reuse(f"{name}-linear", mlp(d, c).double(), lambda model: _converge(model, x.double(), y), x, y, L2)
+    net = reuse(f"{name}-net", mlp(d, WIDTH, c), lambda model: fit(model, (x, y), cross_entropy, epochs=20), x, y, 20)
+    reference = (
+        x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:REFERENCE]].flatten(1).double().numpy()
+    )
+    made = [(f"{name}-linear", linear), (f"{name}-net", net)]
+    return {n: Victim(n, shares.classes, (d,), count_parameters(model), answers(model), reference) for n, model in made}
+
+
+def answers(model):
+    """x (B, D) float64 -> probs (B, C) float64, as a plain chain of numpy: fast for one row, too."""
+    layers = [
+        (np.ascontiguousarray(layer.weight.detach().double().numpy().T), layer.bias.detach().double().numpy())
+        for layer in model
+        if isinstance(layer, torch.nn.Linear)
+    ]
+
+    def answer(x):
+        for i, (weight, bias) in enumerate(layers):
+            x = x @ weight
+            x += bias
+            if i < len(layers) - 1:
+                np.maximum(x, 0, out=x)
+        x -= x.max(1, keepdims=True)
+        np.exp(x, out=x)
+        x /= x.sum(1, keepdims=True)
+        return x
+
+    return answer
+
+
+def _converge(model, x, y):
+    """Softmax regression to its minimum, in double precision."""
+    optimiser = torch.optim.LBFGS(model.parameters(), max_iter=500, tolerance_grad=1e-8, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimiser.zero_grad()
+        value = torch.nn.functional.cross_entropy(model(x), y) + L2 * sum((p**2).sum() for p in model.parameters())
+        value.backward()
+        return value
+
+    optimiser.step(loss)
