@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from course_lib.vault.door import truncated
 from course_lib.vault.refusal import Refusal
-from course_lib.vault.service import Service, truncated
+from course_lib.vault.service import Service
 from tests.vault_world import PICTURES, TOY, Clock, softmax
 
 

@@ -9,6 +9,11 @@ honest       honest users, simulated: who asks what, and when; a day of theirs a
 toll         what a policy takes from them: labels, confidences, time
 ledger       SQLite: one record per request, written by one thread, answered after it is committed
 victims      the models behind the door
-service      one path for a question: key, limit, monitor, answer, policy, ledger, reply; no network
+door         one path for a question: key, limit, monitor, answer, policy, ledger, reply; no network
+service      the vault around it, in a folder: keys, policy, what an instructor may do
+keyring      every key of a class; who is asking, and may they?
+watchers     who is watched, and which alarms are on
+books        counts for the page, in memory as in the ledger; snapshot makes one dict of them
+reply        an answer on its way out, and as the ledger keeps it
 refusal      why a question gets no answer, in words and as a status
 """

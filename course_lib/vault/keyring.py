@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from course_lib.vault import keys
-from course_lib.vault.refusal import Refusal
+from course_lib.vault.refusal import Refusal, revoked
 
 SCOPES = ("predict", "submit", "instructor")
 
@@ -41,7 +41,7 @@ class Keyring:
         if key is None:
             self._say_why_unknown(token)
         if key.revoked is not None:
-            raise Refusal(403, "this key was revoked; ask your teacher why, and for another one", "key-revoked")
+            raise revoked()
         if key.expires is not None and self.now() >= key.expires:
             raise Refusal(
                 403, "this key has expired; keys end with the class. Ask your teacher for another one", "key-expired"

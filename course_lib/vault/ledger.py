@@ -8,7 +8,7 @@ written a little later), history (what the monitor is rebuilt from), reader (for
 import queue
 import sqlite3
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 GROUP = 512  # requests that share one COMMIT, at most
@@ -63,29 +63,32 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One request. `charged` rows are charged to the key and the cohort; context is the caller's, and not stored."""
+    """One request. `charged` rows are charged to key and cohort. spent and budget_left are the transaction's to fill in.
+
+    outcome: None once it is in the ledger, else why it is not. context is the caller's, and not stored.
+    """
 
     at: float
     key: int
     cohort: str
     model: str
     rows: int
-    charged: int
-    status: int
     policy: str
-    output: str
-    planted: int
-    spent: int | None  # filled in by the transaction, with budget_left
-    budget_left: int | None
-    address: str | None
-    request_id: str | None
+    address: str
     body: bytes
-    features: bytes | None
-    answers: bytes | None
+    features: bytes | None = None
+    answers: bytes | None = None
+    charged: int = 0
+    status: int = 200
+    output: str = "none"
+    planted: int = 0
+    request_id: str | None = None
     budget: int | None = None
     cohort_budget: int | None = None
+    spent: int | None = None
+    budget_left: int | None = None
+    outcome: Exception | None = None
     context: object = None
-    outcome: Exception | None = field(default=None)
 
 
 class Ledger:

@@ -4,6 +4,7 @@ What Redis would have to offer in place of Limits, for many processes: take (all
 give_back, and replay at the start.
 """
 
+import math
 import threading
 
 TIDY = 10_000  # buckets; beyond that, full ones are forgotten: a new bucket is full, too
@@ -28,10 +29,11 @@ class Steady:
 class Limit:
     """At most `burst` rows at once and `per_minute` rows a minute for `who`, ("key", 3) say. per_minute 0: no limit."""
 
-    __slots__ = ("who", "rate", "burst")
+    __slots__ = ("who", "rate", "burst", "said")
 
     def __init__(self, who, per_minute, burst=0):
         self.who, self.rate, self.burst = who, per_minute / 60, burst or per_minute
+        self.said = f'"{who[0]}";q={self.burst};w={math.ceil(self.burst / self.rate)}' if per_minute else ""
 
 
 class Limits:
@@ -62,10 +64,10 @@ class Limits:
         return None
 
     def left(self, limit, now):
-        """(rows that may pass now, seconds until the bucket is full again)."""
+        """As the RateLimit header says it: rows that may pass now, seconds until the bucket is full again."""
         with self.lock:
             rows = self._filled(limit, now)[0]
-        return rows, (limit.burst - rows) / limit.rate
+        return f'"{limit.who[0]}";r={int(rows)};t={math.ceil((limit.burst - rows) / limit.rate)}'
 
     def give_back(self, limits, rows):
         """Undo a take, for a question that was not answered after all."""

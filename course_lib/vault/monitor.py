@@ -10,6 +10,8 @@ A state is a function of the features of the rows that it has seen, which the le
 """
 
 import hashlib
+import math
+import struct
 from collections import deque
 from functools import lru_cache
 
@@ -58,23 +60,49 @@ class Eye:
         gaps = picked @ picked.T - self.half[:, None] - self.half
         np.fill_diagonal(gaps, -np.inf)
         self.near = 0.1 * float(np.median(np.sqrt(-2 * gaps.max(1))))  # a tenth of the gap between two pictures
-        self.dtype = np.dtype([("digest", "<u8"), ("label", "<u2"), ("cell", "<u2"), ("ood", "?"), ("z", "<f4", K)])
 
     def features(self, x, labels):
-        """x (B, D), the victim's labels (B,) -> (B,) records: all that is kept of a row."""
+        """x (B, D), the victim's labels (B,) -> Seen: all that is kept of these rows."""
+        if len(x) == 1:
+            kept = (x[0] - self.centre) @ self.maps
+            z, white = kept[:K].astype(np.float32), kept[K:]
+            cell = int((z @ self.cells - self.half).argmax())
+            return Seen([int(labels[0])], [cell], [bool(white @ white > self.far)], z[None], [_digest(x[0])])
         kept = (x - self.centre) @ self.maps
-        out = np.empty(len(x), self.dtype)
-        z = kept[:, :K]
-        out["z"], out["label"] = z, labels
-        out["cell"] = (z @ self.cells - self.half).argmax(1)
-        white = kept[:, K:]
-        out["ood"] = np.einsum("ij,ij->i", white, white) > self.far
-        out["digest"] = [int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little") for row in x]
-        return out
+        z, white = kept[:, :K].astype(np.float32), kept[:, K:]
+        cells = (z @ self.cells - self.half).argmax(1).tolist()
+        odd = (np.einsum("ij,ij->i", white, white) > self.far).tolist()
+        return Seen(labels.tolist(), cells, odd, z, [_digest(row) for row in x])
 
-    def read(self, blob):
-        """The records that a ledger kept."""
-        return np.frombuffer(blob, self.dtype)
+
+class Seen:
+    """What is kept of some rows: the victim's labels, cells, whether they look odd, z (B, K) float32, digests."""
+
+    __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves")
+    RECORD = np.dtype([("digest", "<u8"), ("label", "<u2"), ("cell", "<u2"), ("odd", "?"), ("z", "<f4", K)])
+
+    def __init__(self, labels, cells, odd, z, digests):
+        self.labels, self.cells, self.odd, self.z, self.digests = labels, cells, odd, z, digests
+        self.points = z.astype(float)
+        p = self.points
+        self.halves = [float(p[0] @ p[0]) / 2] if len(p) == 1 else np.einsum("ij,ij->i", p, p) / 2  # |point|^2 / 2
+
+    def packed(self):
+        """For the ledger: 141 bytes per row."""
+        if len(self.labels) == 1:
+            head = struct.pack("<QHH?", self.digests[0], self.labels[0], self.cells[0], self.odd[0])
+            return head + self.z.tobytes()
+        out = np.empty(len(self.labels), self.RECORD)
+        out["digest"], out["label"], out["cell"], out["odd"] = self.digests, self.labels, self.cells, self.odd
+        out["z"] = self.z
+        return out.tobytes()
+
+    @classmethod
+    def unpacked(cls, blob):
+        """What the ledger kept."""
+        rows = np.frombuffer(blob, cls.RECORD)
+        lists = (rows[name].tolist() for name in ("label", "cell", "odd"))
+        return cls(*lists, rows["z"], rows["digest"].tolist())
 
 
 class Watch:
@@ -84,44 +112,49 @@ class Watch:
         self.near, self.rows = near, 0
         self.minutes = deque()  # [minute, rows] of the last hour
         self.hour = 0
-        self.visited = np.zeros(CELLS, bool)
+        self.visited, self.cells = bytearray(CELLS), 0
         self.odd, self.odd_sum = deque(maxlen=LAST), 0
         self.again, self.again_sum = deque(maxlen=LAST), 0
         self.sets = {}  # label: _Growing
         self.distances, self.taken = np.empty(DISTANCES), 0
         self.w = None
-        self.active = {}  # statistic: alarm's id
 
-    def see(self, records, now):
+    def see(self, seen, now):
         """Take in rows, in order."""
-        self.rows += len(records)
-        self._hour(now, len(records))
-        self.visited[records["cell"]] = True
-        labels, odd = records["label"].tolist(), records["ood"].tolist()
-        z = records["z"].astype(float)
-        if len(labels) == 1:
-            nearest = [self._set(labels[0]).nearest(z)[0]]
-        else:
-            nearest = [None] * len(labels)
-            for label in dict.fromkeys(labels):
-                rows = [i for i, one in enumerate(labels) if one == label]
-                for i, distance in zip(rows, self._set(label).nearest(z[rows]), strict=True):
-                    nearest[i] = distance
-        for is_odd, distance in zip(odd, nearest, strict=True):
-            self.odd_sum += _push(self.odd, is_odd)
-            self.again_sum += _push(self.again, distance is not None and distance < self.near)
+        self.rows += len(seen.labels)
+        self._hour(now, len(seen.labels))
+        for odd, cell, distance in zip(seen.odd, seen.cells, self._distances(seen), strict=True):
+            if not self.visited[cell]:
+                self.visited[cell] = 1
+                self.cells += 1
+            self.odd_sum += odd - (self.odd[0] if len(self.odd) == LAST else 0)
+            self.odd.append(odd)
+            again = distance is not None and distance < self.near
+            self.again_sum += again - (self.again[0] if len(self.again) == LAST else 0)
+            self.again.append(again)
             if distance is not None:
                 self.distances[self.taken % DISTANCES] = distance
                 self.taken += 1
                 if self.taken > ENOUGH and self.taken % EVERY == 1:
                     self.w = prada_w(self.distances[: min(self.taken, DISTANCES)])
 
+    def _distances(self, seen):
+        """Each row's distance to the nearest earlier question with its label; None for a label's first."""
+        if len(seen.labels) == 1:
+            return [self._set(seen.labels[0]).nearest_one(seen.points[0], seen.halves[0])]
+        out = [None] * len(seen.labels)
+        for label in dict.fromkeys(seen.labels):
+            rows = [i for i, one in enumerate(seen.labels) if one == label]
+            for i, distance in zip(rows, self._set(label).nearest(seen.points[rows], seen.halves[rows]), strict=True):
+                out[i] = distance
+        return out
+
     def numbers(self):
         """{statistic: its value now}; None where there is not yet enough to judge."""
         enough = len(self.odd) >= ENOUGH
         return {
             "volume": self.hour,
-            "coverage": float(self.visited.mean()),
+            "coverage": self.cells / CELLS,
             "prada_delta": self.w,
             "ood_share": self.odd_sum / len(self.odd) if enough else None,
             "duplicate_share": self.again_sum / len(self.again) if enough else None,
@@ -136,9 +169,8 @@ class Watch:
         if settings.volume and self.hour > settings.volume * keys:
             out["volume"] = (self.hour, settings.volume * keys)
         if settings.coverage and per == "key":
-            covered = np.count_nonzero(self.visited) / CELLS
-            if covered > settings.coverage:
-                out["coverage"] = (covered, settings.coverage)
+            if self.cells > settings.coverage * CELLS:
+                out["coverage"] = (self.cells / CELLS, settings.coverage)
         if settings.prada_delta and self.w is not None and self.w < settings.prada_delta:
             out["prada_delta"] = (self.w, settings.prada_delta)
         seen = len(self.odd)
@@ -175,46 +207,53 @@ class _Growing:
     def __init__(self):
         self.points = np.empty((4, K))
         self.halves = np.empty(4)  # |point|^2 / 2
-        self.count = 0  # questions ever taken in
-        self.sum = self.squares = self.threshold = 0.0  # of the distances at which they were taken in
+        self.held = 0  # of them
+        self.count = 0  # questions that ever joined
+        self.sum = self.squares = self.threshold = 0.0  # of the distances at which they joined
 
-    def nearest(self, z):
+    def nearest(self, points, halves):
         """Each row's distance to the nearest in the set before it (None for the very first), then the set grows.
 
-        z (m, K). Juuti et al., 2019, algorithm 3: a question farther than the threshold joins; the threshold is the
-        largest value so far of mean minus standard deviation of the distances at which questions joined.
+        points (m, K), halves (m,). Juuti et al., 2019, algorithm 3: a question farther than the threshold joins; the
+        threshold is the largest value so far of mean minus standard deviation of the distances at which questions joined.
         """
-        m, out = len(z), []
-        halves = np.einsum("ij,ij->i", z, z) / 2
-        held = min(self.count, GROWING)
-        best = halves[:, None] + self.halves[:held] - z @ self.points[:held].T if held else np.full((m, 1), np.inf)
-        best = best.min(1)  # half the squared distance
-        among = halves[:, None] + halves - z @ z.T if m > 1 else None
-        for i in range(m):
-            if not self.count:
-                out.append(None)
-                distance = 0.0
-            else:
-                distance = float(2 * max(best[i], 0.0)) ** 0.5
-                out.append(distance)
-                if distance <= self.threshold:
-                    continue
-            self._join(z[i], halves[i], distance)
-            if among is not None:
+        best = np.full(len(points), np.inf)  # half the squared distance
+        if self.held:
+            best = halves + (self.halves[: self.held, None] - self.points[: self.held] @ points.T).min(0)
+        among = halves[:, None] + halves - points @ points.T
+        out = []
+        for i, point in enumerate(points):
+            out.append(self._took(point, halves[i], best[i]))
+            if self.newest is point:
                 np.minimum(best, among[i], out=best)
         return out
 
-    def _join(self, point, half, distance):
-        if self.count == len(self.points) < GROWING:
+    def nearest_one(self, point, half):
+        """The same for one row (K,), faster."""
+        best = math.inf
+        if self.held:
+            best = half + float((self.halves[: self.held] - self.points[: self.held] @ point).min())
+        return self._took(point, half, best)
+
+    def _took(self, point, half, best):
+        """The distance; the question joins where that is beyond the threshold."""
+        distance = math.sqrt(2 * best) if best > 0 else 0.0
+        self.newest = None
+        if self.count and distance <= self.threshold:
+            return distance
+        first, distance = not self.count, distance if self.count else 0.0
+        if self.held == len(self.points) < GROWING:
             self.points = np.concatenate([self.points, np.empty_like(self.points)])
             self.halves = np.concatenate([self.halves, np.empty_like(self.halves)])
         place = self.count % GROWING
-        self.points[place], self.halves[place] = point, half
+        self.points[place], self.halves[place], self.newest = point, half, point
         self.count += 1
+        self.held = min(self.count, GROWING)
         self.sum += distance
         self.squares += distance * distance
         mean = self.sum / self.count
-        self.threshold = max(self.threshold, mean - max(self.squares / self.count - mean * mean, 0.0) ** 0.5)
+        self.threshold = max(self.threshold, mean - math.sqrt(max(self.squares / self.count - mean * mean, 0.0)))
+        return None if first else distance
 
 
 def prada_w(distances):
@@ -243,8 +282,5 @@ def _weights(n):
     return a
 
 
-def _push(ring, flag):
-    """Append to a full ring; gives what the sum changes by."""
-    gone = ring[0] if len(ring) == ring.maxlen else 0
-    ring.append(flag)
-    return flag - gone
+def _digest(row):
+    return int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little")

@@ -5,6 +5,7 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 
@@ -125,7 +126,7 @@ class Policy:
     price: Price = Price()
     text: str = ""
 
-    @property
+    @cached_property
     def version(self):
         return hashlib.sha256(self.text.encode()).hexdigest()[:8]
 

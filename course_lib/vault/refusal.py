@@ -1,5 +1,8 @@
 """Why a question gets no answer: a status of HTTP, a title, and a sentence that says what to do."""
 
+import math
+
+PAUSE = 5  # seconds after which a client may try a paused, closing or full vault again
 TITLES = {
     401: "Who is asking?",
     403: "Not with this key",
@@ -21,10 +24,85 @@ class Refusal(Exception):
         self.title = title or TITLES.get(status, "Refused")
         self.headers = dict(headers or {})
         if retry_after is not None:
-            self.headers["Retry-After"] = str(max(1, -int(-retry_after // 1)))  # whole seconds, rounded up
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
     def __repr__(self):
         return f"Refusal({self.status}, {self.type!r}, {self.detail!r})"
 
     def _render_traceback_(self):
         return [f"Refused ({self.status}): {self.detail}"]  # what a notebook shows
+
+
+def no_rules():
+    sentence = "first read the rules and accept them: GET /v1/rules, then POST /v1/rules/accept, or on the page"
+    return Refusal(403, sentence, "rules")
+
+
+def no_model(model, models):
+    return Refusal(404, f"there is no model {str(model)[:64]!r}; there are {', '.join(models)}", "no-model")
+
+
+def malformed(d, came):
+    return Refusal(422, f"inputs are rows of {d} numbers, one row per picture; got {came}", "malformed-input")
+
+
+def too_many_rows(rows, limit):
+    return Refusal(413, f"at most {limit} rows in one request; got {rows}. Send them in several", "too-many-rows")
+
+
+def out_of_range(limit):
+    sentence = f"inputs are finite numbers from -{limit:g} to {limit:g} (pictures: from 0 to 1)"
+    return Refusal(422, sentence, "input-out-of-range")
+
+
+def malformed_id():
+    return Refusal(422, "an Idempotency-Key is a text of 1 to 128 printable characters", "malformed-request-id")
+
+
+def reused_id():
+    sentence = "this Idempotency-Key was used for another question; take a new one for each question"
+    return Refusal(422, sentence, "request-id-reused")
+
+
+def revoked():
+    return Refusal(403, "this key was revoked; ask your teacher why, and for another one", "key-revoked")
+
+
+def budget_spent(spent, budget, rows):
+    sentence = f"{rows} more rows would exceed this key's budget of {budget}, of which {spent} are spent"
+    return Refusal(403, sentence, "budget-spent")
+
+
+def cohort_budget_spent(cohort, spent, budget, rows):
+    sentence = (
+        f"{rows} more rows would exceed the budget of {budget} of the cohort {cohort}, of which {spent} are spent"
+    )
+    return Refusal(403, sentence, "cohort-budget-spent")
+
+
+def too_fast(limit, rows, seconds, headers):
+    """seconds: until these rows could pass; infinite where they never could."""
+    if math.isinf(seconds):
+        sentence = (
+            f"at most {limit.burst:g} rows pass at once for this {limit.who[0]}; got {rows}. Send them in several"
+        )
+        return Refusal(413, sentence, "over-the-limit", None, headers)
+    sentence = f"at most {limit.rate * 60:g} rows a minute for this {limit.who[0]}; try again in {math.ceil(seconds)} s"
+    return Refusal(429, sentence, "too-fast", seconds, headers)
+
+
+def unusual(alarm):
+    return Refusal(403, f"{alarm.sentence()}. Your teacher can look at it and lift it", "unusual")
+
+
+def paused():
+    return Refusal(503, "the teacher has paused the vault; it goes on in a moment", "paused", PAUSE)
+
+
+def closing():
+    return Refusal(503, "this vault is closing", "closing", PAUSE)
+
+
+def ledger_full(error):
+    sentence = f"the ledger cannot be written ({error}), and nothing leaves without a record; try again"
+    return Refusal(503, sentence, "ledger-full", PAUSE)

@@ -32,6 +32,25 @@ def snapshot(service):
     }
 
 
+def usage(service, key):
+    """What a key has used, and what it has left."""
+    budget, cents = service.budget(key), service.policy.price.cents_per_1000_rows
+    return {
+        "pseudonym": key.pseudonym,
+        "cohort": key.cohort,
+        "scope": key.scope,
+        "spent": key.spent,
+        "budget": budget,
+        "budget_left": None if budget is None else max(0, budget - key.spent),
+        "requests": service.books.requests[key.id],
+        "refused": service.books.refused[key.id],
+        "cents": round(key.spent * cents / 1000, 6),
+        "cents_per_1000_rows": cents,
+        "expires": key.expires,
+        "accepted_rules": key.accepted_rules is not None,
+    }
+
+
 def _key(service, key, rates, per_row, now):
     budget = service.budget(key)
     return {

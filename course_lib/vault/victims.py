@@ -52,14 +52,19 @@ def answers(model):
     ]
 
     def answer(x):
+        if len(x) == 1:  # numpy is faster without the second axis
+            return forward(x[0])[None]
+        return forward(x, axis=1)
+
+    def forward(x, axis=None):
         for i, (weight, bias) in enumerate(layers):
             x = x @ weight
             x += bias
             if i < len(layers) - 1:
                 np.maximum(x, 0, out=x)
-        x -= x.max(1, keepdims=True)
+        x -= x.max(axis, keepdims=True)
         np.exp(x, out=x)
-        x /= x.sum(1, keepdims=True)
+        x /= x.sum(axis, keepdims=True)
         return x
 
     return answer

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from course_lib.vault.monitor import NAMES, Watch
+from course_lib.vault.monitor import NAMES, Seen, Watch
 
 SHOWN = 50  # the newest alarms that are kept at hand; the ledger has all
 BELOW = ("prada_delta",)  # unusual where it is low
@@ -63,19 +63,19 @@ class Watchers:
             if alarm.ended is None:
                 self.on.setdefault((alarm.per, who), {})[alarm.model, alarm.statistic] = alarm
 
-    def see(self, subjects, model, records, settings, now):
+    def see(self, subjects, model, seen, settings, now):
         """Take in the rows of one question, for each of its subjects, and judge."""
         for subject in subjects:
             watch = self._watch(subject, model)
-            watch.see(records, now)
+            watch.see(seen, now)
             self._judge(subject, model, watch, settings, now)
 
     def replay(self, request, subjects, model, blob, at):
         """At the start, in order: a request that the ledger has; not for a subject that was pardoned after it."""
-        records = self.eyes[model].read(blob)
+        seen = Seen.unpacked(blob)
         for subject in subjects:
             if request > self.pardons.get(subject, 0):
-                self._watch(subject, model).see(records, at)
+                self._watch(subject, model).see(seen, at)
 
     def judge_all(self, settings, now):
         """After a restart or under a new policy: alarms begin and end as the numbers say."""

@@ -1,0 +1,276 @@
+"""One path for a question: key, limit, monitor, answer, policy, ledger, reply. No network; the clock is an argument."""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import threading
+from concurrent.futures import Future
+from functools import lru_cache
+
+import numpy as np
+
+from course_lib.vault import controls, refusal
+from course_lib.vault.ledger import Entry, Full
+from course_lib.vault.limits import Limit, Limits
+from course_lib.vault.refusal import Refusal
+from course_lib.vault.reply import Reply, unpacked, use
+
+LARGEST = 8.0  # inputs are numbers from -8 to 8; pictures from 0 to 1
+
+
+class Door:
+    """What every question passes. service.py fills in ledger, keyring, books, watchers, secret and policy.
+
+    deliver(pairs): how futures are settled after a COMMIT, in the writer's thread; pairs of (future, Reply or Refusal).
+    A server replaces it, to wake its loop once for a whole group.
+    """
+
+    def __init__(self, victims, clock):
+        self.victims, self.clock, self.limits = victims, clock, Limits()
+        self.lock, self.paused, self.closed = threading.Lock(), False, False
+        self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that were answered
+        self.rng = np.random.default_rng()  # of the fresh noise; nobody shall foretell it
+        self.limits_of, self.deliver = {}, settle
+
+    def ask(self, token, model, rows, request_id=None, address="", scope="predict"):
+        """A Future of the Reply to rows (B, D), settled after the ledger's COMMIT; a Refusal is its exception.
+
+        The same request_id again, by the same key, gives the same reply, and is not charged again.
+        """
+        future = Future()
+        future.set_running_or_notify_cancel()  # what was taken is finished, whoever has stopped waiting
+        key, n = None, _count(rows)
+        try:
+            key = self.keyring.identify(token, scope)
+            if key.accepted_rules is None:
+                raise refusal.no_rules()
+            victim, x = self._question(model, rows)
+            with self.lock:  # whatever has an order: the ledger gets questions as the monitor saw them
+                return self._ask(key, victim, x, request_id, address, future)
+        except Refusal as reason:
+            self._count_refusal(key, reason, n)
+            future.set_exception(reason)
+            return future
+
+    def controlled(self, name, x):
+        """What an honest user would get for x (B, D) under the policy in force: probs (B, C). Uncharged, unlogged."""
+        x = np.asarray(x, float).reshape(len(x), -1)
+        return controls.apply(self.victims[name].answer(x), x, self.policy, self.secret, self.rng)[0]
+
+    def cohort_of(self, key, address):
+        """The cohort that a key's question counts for, by the policy in force."""
+        by = self.policy.identity.cohort_by
+        if by == "person":
+            return f"person {self.keyring.first_of(key.pseudonym)}"
+        if by == "address":
+            return f"network {hmac.digest(self.secret, truncated(address).encode(), 'sha256').hex()[:6]}"
+        return key.cohort
+
+    def budget(self, key):
+        """The rows that a key may ask in all, its own number or the policy's; None: any number."""
+        return key.budget if key.budget is not None else self.policy.limits.budget_per_key or None
+
+    def _question(self, model, rows):
+        """(the victim, the rows as (B, D) float64), or a Refusal that says what is wrong with them."""
+        victim = self.victims.get(model) if isinstance(model, str) else None
+        if victim is None:
+            raise refusal.no_model(model, self.victims)
+        d = victim.shape[0]
+        try:
+            x = np.asarray(rows)
+        except (ValueError, OverflowError):  # rows of several lengths
+            raise refusal.malformed(d, "rows of several lengths") from None
+        if x.dtype.kind not in "fiu":
+            raise refusal.malformed(d, "something else")
+        if x.ndim == 1:
+            x = x[None]
+        if x.ndim != 2 or x.shape[1] != d or not len(x):
+            raise refusal.malformed(d, f"the shape {' x '.join(map(str, x.shape))}")
+        if len(x) > self.policy.limits.rows_per_request:
+            raise refusal.too_many_rows(len(x), self.policy.limits.rows_per_request)
+        x = np.ascontiguousarray(x, float)
+        if not (x.max() <= LARGEST and x.min() >= -LARGEST):  # not a number is not, either
+            raise refusal.out_of_range(LARGEST)
+        return victim, x
+
+    def _ask(self, key, victim, x, request_id, address, future):
+        now, n, force = self.clock(), len(x), self.policy
+        body = hashlib.blake2b(x, digest_size=16, key=victim.name.encode()).digest()
+        if request_id is not None and (earlier := self._earlier(key, request_id, body)) is not None:
+            return earlier
+        if self.paused or self.closed:
+            raise refusal.closing() if self.closed else refusal.paused()
+        cohort = self.cohort_of(key, address)
+        subjects = (("key", key.id), ("cohort", cohort))
+        limits = self._let_in(key, cohort, subjects, n, now)
+        probs = victim.answer(x)
+        features, reason, coarse = self._watched(key, victim, x, probs.argmax(1), subjects, now)
+        entry = Entry(now, key.id, cohort, victim.name, n, force.version, truncated(address), body, features)
+        entry.budget, entry.cohort_budget = self.budget(key), force.limits.budget_per_cohort or None
+        if reason is None:
+            reply = self._reply(victim, probs, x, coarse, request_id or secrets.token_hex(8), limits, now, entry)
+            entry.context = future, reply, None, key, limits, force.price.cents_per_1000_rows / 1000
+            if request_id is not None:
+                self.in_flight[key.id, request_id] = body, future
+        else:  # what the monitor saw is in the ledger, so that a restart sees it, too
+            self.limits.give_back(limits, n)
+            entry.status, entry.context = reason.status, (future, None, reason, key, limits, 0)
+        self.ledger.record(entry)
+        return future
+
+    def _earlier(self, key, request_id, body):
+        """The future of this key's request with the same id, if there is one; another body is refused."""
+        if not isinstance(request_id, str) or not 0 < len(request_id) <= 128 or not request_id.isprintable():
+            raise refusal.malformed_id()
+        if flying := self.in_flight.get((key.id, request_id)):
+            other, future = flying
+        elif hash((key.id, request_id)) in self.known and (row := self.ledger.stored(key.id, request_id)):
+            other, future = row["body"], Future()
+            future.set_result(unpacked(row, self.policy.price.cents_per_1000_rows / 1000))
+        else:
+            return None
+        if other != body:
+            raise refusal.reused_id()
+        return future
+
+    def _let_in(self, key, cohort, subjects, n, now):
+        """The limits that n rows were taken from, or a Refusal: unusual, spent, or too fast."""
+        settings, limits = self.policy.monitor, self._limits(key.id, cohort)
+        if settings.enabled and (alarms := self.watchers.alarmed(subjects)):
+            if settings.action == "block":
+                raise refusal.unusual(alarms[0])
+            if settings.action == "slow":
+                limits = (*limits, self._slow(key))
+        budget = self.budget(key)
+        if budget is not None and key.spent + n > budget:  # for sure; the transaction looks again
+            raise refusal.budget_spent(key.spent, budget, n)
+        self._take(limits, n, now)
+        return limits
+
+    def _watched(self, key, victim, x, labels, subjects, now):
+        """(what the ledger keeps for the monitor, a Refusal or None, whether the label alone leaves)."""
+        settings, reason = self.policy.monitor, None
+        if not settings.enabled:
+            return None, None, False
+        before = self.watchers.alarmed(subjects)
+        seen = self.watchers.eyes[victim.name].features(x, labels)
+        self.watchers.see(subjects, victim.name, seen, settings, now)
+        alarms = self.watchers.alarmed(subjects)
+        if alarms and not before:  # raised by this question, which is treated like those after it
+            try:
+                if settings.action == "block":
+                    raise refusal.unusual(alarms[0])
+                if settings.action == "slow":
+                    self._take((self._slow(key),), len(x), now)
+            except Refusal as refused:
+                reason = refused
+        return seen.packed(), reason, bool(alarms) and settings.action == "coarsen"
+
+    def _reply(self, victim, probs, x, coarse, request_id, limits, now, entry):
+        """What leaves under the policy; the entry gets what the ledger keeps of it."""
+        force = self.policy
+        probs, sown = controls.apply(probs, x, force, self.secret, self.rng)
+        output = "top_k" if force.output.top_k else "probabilities"
+        if coarse or force.output.kind == "label":
+            output = "label"
+        reply = Reply(
+            request_id, victim.name, output, probs.argmax(1), probs, force.version, {}, self._headers(limits, now)
+        )
+        if output == "label":
+            reply.probs = None
+        entry.status, entry.charged, entry.output, entry.request_id = 200, len(x), output, request_id
+        entry.answers, entry.planted = reply.packed(), 0 if sown is None else int(sown.sum())
+        return reply
+
+    def _limits(self, key_id, cohort):
+        """The limits in force for a key of a cohort."""
+        limits = self.limits_of.get((key_id, cohort))
+        if limits is None:
+            force = self.policy.limits
+            limits = (
+                Limit(("key", key_id), force.rows_per_minute_per_key, force.burst_per_key),
+                Limit(("cohort", cohort), force.rows_per_minute_per_cohort, force.burst_per_cohort),
+            )
+            limits = self.limits_of[key_id, cohort] = tuple(limit for limit in limits if limit.rate)
+        return limits
+
+    def _slow(self, key):
+        return Limit(("unusual key", key.id), self.policy.monitor.slow_rows_per_minute)
+
+    def _take(self, limits, n, now):
+        if limits and (refused := self.limits.take(limits, n, now)):
+            limit, seconds = refused
+            raise refusal.too_fast(limit, n, seconds, self._headers([limit], now))
+
+    def _headers(self, limits, now):
+        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10); quotas are in rows."""
+        if not limits:
+            return {}
+        left = ", ".join([self.limits.left(limit, now) for limit in limits])
+        return {"RateLimit-Policy": ", ".join([limit.said for limit in limits]), "RateLimit": left}
+
+    def _committed(self, entries):
+        """In the writer's thread, after a COMMIT, or where it failed: count, and settle the futures."""
+        pairs, now = [], self.clock()
+        for entry in entries:
+            future, reply, reason, key, limits, cents_per_row = entry.context
+            if reply and entry.outcome is None:
+                key.spent = entry.spent
+                self.books.answered(key.id, entry.cohort, entry.charged, now)
+                reply.usage = use(entry.rows, entry.spent, entry.budget_left, cents_per_row)
+                self.known.add(hash((key.id, reply.id)))
+            elif reply:
+                self.limits.give_back(limits, entry.rows)
+                reason = _why(entry)
+                if reason.type == "key-revoked" and key.revoked is None:
+                    key.revoked = now  # by another process
+            if reply:
+                self.in_flight.pop((key.id, reply.id), None)
+            if reason:
+                self._count_refusal(key, reason, entry.rows)
+            pairs.append((future, reason or reply))
+        self.deliver(pairs)
+
+    def _count_refusal(self, key, reason, rows):
+        i = key.id if key else 0
+        self.books.refused[i] += 1
+        self.ledger.count_refusal(int(self.clock() // 60), i, reason.status, reason.type, rows)
+
+
+@lru_cache(4096)
+def truncated(address):
+    """An address without its last part: /24 for IPv4, /48 for IPv6; "" for what is none."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return str(ipaddress.ip_network((ip.packed, 24 if ip.version == 4 else 48), strict=False))
+
+
+def settle(pairs):
+    """Give each future its Reply or its Refusal."""
+    for future, outcome in pairs:
+        if isinstance(outcome, Refusal):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _count(rows):
+    """How many rows somebody meant to ask, as far as can be told."""
+    many = isinstance(rows, (list, tuple, np.ndarray)) and len(rows) and isinstance(rows[0], (list, tuple, np.ndarray))
+    return len(rows) if many else 1
+
+
+def _why(entry):
+    """Why the transaction did not take an entry, for the one who asked."""
+    outcome = entry.outcome
+    if isinstance(outcome, Full):
+        return refusal.ledger_full(outcome)
+    if outcome.reason == "revoked":
+        return refusal.revoked()
+    if outcome.reason == "budget":
+        return refusal.budget_spent(outcome.spent, entry.budget, entry.rows)
+    return refusal.cohort_budget_spent(entry.cohort, outcome.spent, entry.cohort_budget, entry.rows)
