@@ -31,5 +31,5 @@ first    train      fit, fit_many (all seeds at once), predict   -> loop
 second   live       show(fig, alt), sliders over pictures
          checks/    one module per lesson                        -> exercises
          vault/     the model behind a door: keys, limits, a ledger, a monitor, one policy file
-top      __main__   the command `course`; behind it cli, lab, train_command, environment (the course's Python)   -> anything
+top      __main__   the command `course`; behind it cli, lab, train_command, vault_command, environment (the course's Python)   -> anything
 """

@@ -6,6 +6,7 @@ course train ROLE     train a teacher, a student or a student alone; results as 
 course doctor         what this machine has, and how to mend what is wrong
 course progress       which exercises are to do, tried, passed
 course reset LESSON   begin a lesson anew; the old one is kept under a dated name
+course vault ...      a model behind keys, limits and a ledger: serve it, look after it (its own --help says more)
 """
 
 import argparse
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from course_lib import environment, train_command
+from course_lib import environment, train_command, vault_command
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -63,6 +64,7 @@ def run(arguments):
     commands.add_parser("progress", help="which exercises are to do, tried, passed")
     reset = commands.add_parser("reset", help="begin a lesson anew; the old one is kept under a dated name")
     reset.add_argument("lesson", help="its number")
+    vault_command.add_to(commands)
 
     options, others = parser.parse_known_args(arguments)
     if others and options.command != "lab":
@@ -89,6 +91,9 @@ def run(arguments):
     if options.command == "test":
         moved = into_environment(root, arguments, extra="test")
         return subprocess.call([sys.executable, root / "tools/prove.py", *options.steps]) if moved is None else moved
+    if options.command == "vault":
+        moved = into_environment(root, arguments)
+        return vault_command.run(options, root) if moved is None else moved
 
     if options.command == "train":
         under_torchrun = "RANK" in os.environ  # whose Python is the one to use

@@ -16,4 +16,10 @@ watchers     who is watched, and which alarms are on
 books        counts for the page, in memory as in the ledger; snapshot makes one dict of them
 reply        an answer on its way out, and as the ledger keeps it
 refusal      why a question gets no answer, in words and as a status
+client       the oracle: a function x -> answers, over HTTP or in this process
+app          the API's routes; reading (what a request says), replies (what they share), openapi (the API, described)
+desk         what an instructor tells a vault
+serve        uvicorn and httptools, with deadlines for whoever is slow to say what they want
+local        a vault of one's own, in a child process, for a notebook or a test
+rules        the rules of engagement
 """

@@ -1,0 +1,85 @@
+"""What an instructor tells a vault: keys, revoke, expire, pause, policy, forget, stop, state.
+
+The same calls over HTTP (POST /v1/instructor/NAME, from the vault's own computer only) and in this process.
+"""
+
+from course_lib.vault import client
+from course_lib.vault.policy import PolicyError
+from course_lib.vault.reading import fields, malformed
+from course_lib.vault.refusal import Refusal
+
+
+def desk(service, stop=lambda: None):
+    """{name: function of the JSON object that was sent -> JSON object}. Raises Refusal."""
+
+    def state(said):
+        fields(said)
+        return service.snapshot()
+
+    def keys(said):
+        pseudonym, cohort, scope, budget, expires, accepted = fields(
+            said,
+            pseudonym=str,
+            cohort=(str, "class"),
+            scope=(str, "predict"),
+            budget=(int, None),
+            expires=(float, None),
+            accepted=(bool, False),
+        )
+        try:
+            token = service.new_key(pseudonym, cohort=cohort, scope=scope, budget=budget, expires=expires)
+        except ValueError as error:
+            raise malformed(str(error)) from None
+        if accepted:
+            service.accept_rules(token)
+        return {"object": "key", "key": token, "id": service.identify(token).id}
+
+    def revoke(said):
+        (key,) = fields(said, id=int)
+        try:
+            service.revoke(key)
+        except KeyError as error:
+            raise Refusal(404, error.args[0], "no-key") from None
+        return {"object": "key", "id": key, "revoked": True}
+
+    def expire(said):
+        fields(said)
+        service.expire(service.class_name)
+        return {"object": "class", "class": service.class_name, "expired": True}
+
+    def pause(said):
+        (paused,) = fields(said, paused=bool)
+        service.pause(paused)
+        return {"object": "vault", "paused": paused}
+
+    def policy(said):
+        (text,) = fields(said, text=str)
+        try:
+            service.set_policy(text)
+        except PolicyError as error:
+            raise malformed(f"The policy stays as it was: {error}") from None
+        return {"object": "policy", "version": service.policy.version}
+
+    def forget(said):
+        (pseudonym,) = fields(said, pseudonym=str)
+        service.forget(pseudonym)
+        return {"object": "pseudonym", "forgotten": True}
+
+    def stopping(said):
+        fields(said)
+        stop()
+        return {"object": "vault", "stopping": True}
+
+    calls = (state, keys, revoke, expire, pause, policy, forget)
+    return {call.__name__: call for call in calls} | {"stop": stopping}
+
+
+def over(address, control):
+    """tell(name, said={}): the same calls, of a vault that runs at an address. control: an instructor's key, or its word."""
+    line = client.Line(address)
+
+    def tell(name, said=None):
+        headers = {"Authorization": f"Bearer {control}"}
+        return line.exchange("POST", f"/v1/instructor/{name}", said or {}, headers)
+
+    return tell

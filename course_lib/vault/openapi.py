@@ -1,0 +1,208 @@
+"""The vault's API, described: an OpenAPI 3.1 document that says what app.py does, no more and no less."""
+
+
+def prediction(reply):
+    """The JSON of an answered question. reply: service.Reply."""
+    answers = [
+        {"label": answer["label"], "probabilities": answer["probs"]}
+        if "probs" in answer
+        else {"label": answer["label"]}
+        for answer in reply.answers
+    ]
+    return {
+        "id": reply.id,
+        "object": "prediction",
+        "model": reply.model,
+        "policy_version": reply.policy_version,
+        "output": reply.output,
+        "answers": answers,
+        "usage": reply.usage,
+    }
+
+
+def of(kind, **more):
+    return {"type": kind, **more}
+
+
+def thing(required, **properties):
+    """An object that has these properties and no others; `required` counts how many of them, from the first."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties)[:required],
+        "additionalProperties": False,
+    }
+
+
+def ref(name):
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def or_null(kind):
+    return {"type": [kind, "null"]}
+
+
+def constant(text):
+    return {"const": text}
+
+
+ROW = of("array", items=of("number"), minItems=1, maxItems=4096)
+TEXT = of("string")
+COUNT = of("integer", minimum=0)
+
+SCHEMAS = {
+    "Problem": {
+        "type": "object",
+        "description": "A refusal (RFC 9457). `detail` says what was expected, what came, and what to do.",
+        "properties": {"type": TEXT, "title": TEXT, "status": of("integer"), "detail": TEXT},
+        "required": ["type", "title", "status", "detail"],
+    },
+    "Question": thing(
+        2,
+        model=of("string", description="an id from GET /v1/models"),
+        inputs={
+            "description": "One row of numbers, or up to 1,024 rows; finite, as many numbers in each as the model's shape. "
+            "Or, for many rows, base64 of float64 (little-endian, row after row), with `shape`.",
+            "anyOf": [ROW, of("array", items=ROW, minItems=1, maxItems=1024), of("string", contentEncoding="base64")],
+        },
+        shape={
+            "description": "[rows, numbers in a row]; with base64, and only then",
+            "type": "array",
+            "items": of("integer", minimum=1),
+            "minItems": 2,
+            "maxItems": 2,
+        },
+    ),
+    "Answer": thing(
+        1,
+        label=COUNT,
+        probabilities={
+            "description": "One number per class; under top_k an object from label to number; under label left out.",
+            "anyOf": [
+                of("array", items=of("number")),
+                of("object", additionalProperties=of("number")),
+            ],
+        },
+    ),
+    "Prediction": thing(
+        7,
+        id=TEXT,
+        object=constant("prediction"),
+        model=TEXT,
+        policy_version=TEXT,
+        output={"enum": ["probabilities", "top_k", "label"]},
+        answers=of("array", items=ref("Answer")),
+        usage=ref("Charge"),
+    ),
+    "Charge": {
+        "type": "object",
+        "description": "rows: of this request; spent: of the key so far; cents: the price of what is spent.",
+        "properties": {"rows": COUNT, "spent": COUNT, "budget_left": or_null("integer"), "cents": of("number")},
+        "required": ["rows", "spent", "budget_left", "cents"],
+    },
+    "Usage": {
+        "type": "object",
+        "properties": {
+            "object": constant("usage"),
+            "spent": COUNT,
+            "budget_left": or_null("integer"),
+            "cents": of("number"),
+            "cents_per_1000_rows": of("number"),
+        },
+        "required": ["object", "spent", "budget_left", "cents", "cents_per_1000_rows"],
+    },
+    "Models": thing(2, object=constant("list"), data=of("array", items=ref("Model"))),
+    "Model": {
+        "type": "object",
+        "properties": {"id": TEXT, "shape": of("array", items=of("integer")), "classes": of("integer")},
+        "required": ["id", "shape", "classes"],
+    },
+    "Policy": {"type": "object", "properties": {"object": constant("policy")}, "required": ["object"]},
+    "Rules": thing(1, object=constant("rules"), text=TEXT, accepted=of("boolean")),
+    "Health": thing(
+        4, status=constant("ok"), vault=constant("distillation, hands on"), api=constant("v1"), **{"class": TEXT}
+    ),
+}
+
+WORDS = {
+    "400": "malformed: not JSON, or not in UTF-8, or an Idempotency-Key with other characters",
+    "401": "no key, or one that is not known",
+    "403": "the key is revoked, expired, for another scope, has not accepted the rules, or its budget is spent",
+    "404": "no such model",
+    "408": "the rest of the request did not come in time",
+    "413": "more rows, or more bytes, than a request may ever have",
+    "415": "not application/json in UTF-8",
+    "421": "the Host header names another server",
+    "422": "JSON of another form than the schema's, or an Idempotency-Key that was used for another body",
+    "429": "over the limit for now; Retry-After says for how many seconds",
+    "503": "the vault is paused, or cannot write its ledger; Retry-After says when to try again",
+}
+LIMITS = {
+    "RateLimit-Policy": {"description": 'the limits, such as "key";q=600;w=60', "schema": TEXT},
+    "RateLimit": {"description": 'what is left of them, such as "key";r=599;t=60', "schema": TEXT},
+}
+
+
+def problems(*statuses):
+    content = {"application/problem+json": {"schema": ref("Problem")}}
+    found = {status: {"description": WORDS[status], "content": content} for status in statuses}
+    for status in {"429", "503"} & set(found):
+        found[status]["headers"] = {"Retry-After": {"description": "seconds", "schema": of("integer")}}
+    return found
+
+
+def call(summary, schema, *statuses, open_to_all=False, **more):
+    """One operation: what a 200 holds, and which problems there are."""
+    good = {"description": "as asked", "content": {"application/json": {"schema": schema}}}
+    return {
+        "summary": summary,
+        "security": [] if open_to_all else [{"key": []}],
+        "responses": {"200": good, **problems("421", *(() if open_to_all else ("401", "403")), *statuses)},
+        **more,
+    }
+
+
+def body(schema):
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+NAME = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Your name for this request. Sent again with the same body it gets the stored reply and costs nothing.",
+    "schema": of("string", pattern="^[A-Za-z0-9_.:-]{1,128}$"),
+}
+
+predict = call(
+    "Ask a model about one row or many",
+    ref("Question"),
+    *("400", "404", "408", "413", "415", "422", "429", "503"),
+    operationId="predict",
+    parameters=[NAME],
+    requestBody=body(ref("Question")),
+)
+predict["responses"]["200"]["content"]["application/json"]["schema"] = ref("Prediction")
+predict["responses"]["200"]["headers"] = LIMITS
+
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "The vault",
+        "version": "1",
+        "description": "A model behind keys, limits and a ledger. An answer leaves only after it is written down.",
+    },
+    "paths": {
+        "/healthz": {"get": call("Who answers here", ref("Health"), open_to_all=True)},
+        "/v1/rules": {"get": call("The rules of engagement", ref("Rules"), open_to_all=True)},
+        "/v1/rules/accept": {"post": call("Accept them, with this key", ref("Rules"), "408", "413", "503")},
+        "/v1/models": {"get": call("The models behind the door", ref("Models"))},
+        "/v1/usage": {"get": call("What this key has spent", ref("Usage"))},
+        "/v1/policy": {"get": call("What this key may know of the policy in force", ref("Policy"))},
+        "/v1/predict": {"post": predict},
+    },
+    "components": {
+        "schemas": SCHEMAS,
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+    },
+}
