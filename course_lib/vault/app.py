@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from course_lib.vault import openapi, rules
+from course_lib.vault import leaderboard, openapi, page, rules
 from course_lib.vault.desk import desk
 from course_lib.vault.policy import PolicyError
 from course_lib.vault.reading import read_json, read_question, request_name
@@ -38,8 +38,11 @@ TRUSTED = 64 << 10  # bytes that are read before we know who asks
 
 
 def for_service(service, control=None, lan=False):
-    """The App of a service."""
-    return App(service, control=control, lan=lan)
+    """The App of a service, with its page and its leaderboard."""
+    board = leaderboard.Leaderboard(service)
+    pages = page.routes(service, board, stop=lambda: app.stop())
+    app = App(service, [*pages, *leaderboard.routes(board)], control, lan)
+    return app
 
 
 class App:

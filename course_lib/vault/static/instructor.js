@@ -1,0 +1,151 @@
+// The instructor's view: sign in with an instructor's key, then revoke, forget, pause, change the policy, stop.
+import { $, hooks, make, poll, whole } from "/static/page.js";
+
+let known = null; // the policy that the editor's text began with
+
+async function send(name, body) {
+  const reply = await fetch(`/live/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await reply.json().catch(() => ({}));
+  if (reply.status === 401 && name !== "login") hooks.signedOut();
+  return reply.ok ? { ok: true, ...answer } : { ok: false, detail: `The vault answered ${reply.status}.`, ...answer };
+}
+
+function say(where, answer, words) {
+  $(where).className = answer.ok ? "said-good" : "said-bad";
+  $(where).textContent = answer.ok ? `✓ ${words}` : `✕ ${answer.detail}`;
+}
+
+async function sure(title, words, button) {
+  $("sure-title").textContent = title;
+  $("sure-words").textContent = words;
+  $("sure-yes").textContent = button;
+  $("sure").returnValue = "no";
+  $("sure").showModal();
+  await new Promise((done) => $("sure").addEventListener("close", done, { once: true }));
+  return $("sure").returnValue === "yes";
+}
+
+// ---- signing in and out ----
+
+hooks.signedOut = () => {
+  $("sign-in").hidden = false;
+  $("signed-in").hidden = true;
+  $("status").textContent = "Not signed in";
+  $("status").className = "pill";
+};
+
+async function signIn(key) {
+  const answer = await send("login", { key });
+  say("sign-in-said", answer, "");
+  if (!answer.ok) return;
+  $("sign-in-said").textContent = $("instructor-key").value = "";
+  poll();
+}
+
+$("sign-in-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn($("instructor-key").value.trim());
+});
+$("sign-out").addEventListener("click", async () => (await send("logout", {}), location.reload()));
+
+// ---- keys ----
+
+hooks.row = (key) => {
+  const revoke = async () => {
+    if (await sure(`Revoke ${key.pseudonym}?`, "From the next question on it is refused. What it asked stays in the ledger.", "Revoke"))
+      say("did", await send("revoke", { id: key.id }), `${key.pseudonym} is revoked.`), poll();
+  };
+  const forget = async () => {
+    if (await sure(`Forget ${key.pseudonym}?`, "Its name, addresses, questions and answers are deleted from the ledger, and the key is revoked. Counts stay. This cannot be undone.", "Forget"))
+      say("did", await send("forget", { pseudonym: key.pseudonym }), "It is forgotten."), poll();
+  };
+  const button = (words, doing) => make("button", { type: "button", class: "small danger", "aria-label": `${words} ${key.pseudonym}`, onclick: doing }, words);
+  return make("span", { class: "tag" }, key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
+};
+
+hooks.alarm = (alarm) => {
+  const lift = async () => {
+    if (await sure(`Lift the alarm on ${alarm.who}?`, "You have looked at it and it is all right: all its alarms end, and its numbers start afresh.", "Lift"))
+      say("did", await send("lift", alarm.per === "key" ? { key: alarm.key } : { cohort: alarm.who }), `${alarm.who} starts afresh.`), poll();
+  };
+  return make("button", { type: "button", class: "small", "aria-label": `Lift the alarm on ${alarm.per} ${alarm.who}`, onclick: lift }, "Lift");
+};
+
+$("new-key").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await send("keys", { pseudonym: $("new-name").value.trim(), cohort: $("new-cohort").value.trim() });
+  say("new-said", answer, `The key of ${$("new-name").value.trim()}, shown this once:`);
+  $("new-token").textContent = answer.ok ? answer.key : "";
+  if (answer.ok) $("new-name").value = "";
+  poll();
+});
+
+// ---- the vault as a whole ----
+
+hooks.drawn = (state) => {
+  $("sign-in").hidden = true;
+  $("signed-in").hidden = false;
+  $("pause").textContent = state.paused ? "▶ Let questions in again" : "❚❚ Pause";
+  $("pause").dataset.next = state.paused ? "no" : "yes";
+  if (known === null) load(state.policy);
+  $("policy-newer").hidden = state.policy.version === known;
+  $("policy-load").onclick = () => load(state.policy);
+};
+
+$("pause").addEventListener("click", async () => {
+  const paused = $("pause").dataset.next === "yes";
+  say("did", await send("pause", { paused }), paused ? "Paused: every question is told to come back later." : "Open again.");
+  poll();
+});
+
+$("end").addEventListener("click", async () => {
+  if (!(await sure("End the class?", "Every key of this class expires now, this one too. What was asked stays in the ledger.", "End the class"))) return;
+  say("did", await send("expire", {}), "Every key has expired.");
+});
+
+$("stop").addEventListener("click", async () => {
+  if (!(await sure("Stop the vault?", "It finishes the questions that it took, then ends. To start it again: course vault serve.", "Stop the vault"))) return;
+  say("did", await send("stop", {}), "Stopping. What was answered is in the ledger.");
+});
+
+// ---- the policy ----
+
+function load(policy) {
+  known = policy.version;
+  $("policy-text").value = policy.text;
+  $("policy-newer").hidden = true;
+  mark(null);
+}
+
+function mark(line) {
+  const editor = $("policy-text"), lines = editor.value.split("\n");
+  editor.setAttribute("aria-invalid", String(line !== null));
+  if (line === null) return;
+  const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+  editor.focus();
+  editor.setSelectionRange(start, start + (lines[line - 1] ?? "").length);
+  editor.scrollTop = Math.max(0, (line - 4) * (editor.scrollHeight / lines.length));
+}
+
+function where() {
+  const line = $("policy-text").value.slice(0, $("policy-text").selectionStart).split("\n").length;
+  $("policy-line").textContent = `line ${whole(line)}`;
+}
+for (const moved of ["input", "keyup", "click", "focus"]) $("policy-text").addEventListener(moved, where);
+
+$("policy-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await send("policy", { text: $("policy-text").value, base: known });
+  say("policy-said", answer, `In force from the next question on, as ${answer.version}.`);
+  if (answer.ok) known = answer.version;
+  mark(answer.ok ? null : (answer.line ?? null));
+  where();
+  poll();
+});
+
+// A link that the vault printed holds the key behind the #, which no browser sends anywhere: used once, then taken out.
+const handed = new URLSearchParams(location.hash.slice(1)).get("key");
+if (handed) {
+  history.replaceState(null, "", location.pathname);
+  signIn(handed);
+} else poll();

@@ -1,0 +1,196 @@
+"""The leaderboard says the truth in whole points, and gives a thief no more than that."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import arena
+from course_lib.vault import leaderboard, submission
+from course_lib.vault.leaderboard import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, clustered
+from course_lib.vault.refusal import Refusal
+from course_lib.vault.service import Service
+from tests.vault_asking import BIAS, VICTIMS, WEIGHT, ask, mounted, probs
+from tests.vault_world import Clock
+
+RNG = np.random.default_rng(1)
+LABEL = '[output]\nkind = "label"\n'
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def service(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def board(service):
+    return Leaderboard(service, copies=2000)
+
+
+def key(service, name="ada", scope="predict", questions=0, accepted=True):
+    token = service.new_key(name, cohort="red", scope=scope)
+    if accepted:
+        service.accept_rules(token)
+    if questions:
+        service.ask(token, "digits-linear", RNG.uniform(size=(questions, 64))).result(10)
+    return token
+
+
+def linear(weight, bias=BIAS):
+    model = torch.nn.Linear(64, 10).double()
+    with torch.no_grad():
+        model.weight.copy_(torch.from_numpy(np.array(weight).T))
+        model.bias.copy_(torch.from_numpy(np.array(bias)))
+    return submission.pack(model)
+
+
+EXACT, WRONG = linear(WEIGHT), linear(-WEIGHT)
+
+
+def test_the_victim_itself_agrees_in_all_and_its_questions_and_cents_stand_beside(service, board):
+    said = board.submit(key(service, questions=65), "digits-linear", EXACT)
+    assert said["agreement"] == {"value": 100, "low": 99, "high": 100, "n": "2,000 copies of 359 pictures"}
+    assert said["questions"] == 65 and said["cents"] == pytest.approx(0.65)
+    assert said["policy_version"] == service.policy.version and said["architecture"] == "linear"
+
+
+def test_agreement_and_accuracy_are_those_of_the_judge_s_pictures(service, board):
+    half = np.where(np.arange(10) < 5, WEIGHT, WEIGHT + RNG.normal(size=WEIGHT.shape))
+    said = board.submit(key(service), "digits-linear", linear(half))
+    shares = arena.shares()
+    copies, _ = arena.judge_set(shares, n=2000, seed=board.seed)
+    copies, x = copies.flatten(1).double().numpy(), shares.judge[0].flatten(1).double().numpy()
+    same = (copies @ half + BIAS).argmax(1) == (copies @ WEIGHT + BIAS).argmax(1)
+    right = (x @ half + BIAS).argmax(1) == shares.judge[1].numpy()
+    assert said["agreement"]["value"] == round(100 * np.mean(same)) < 100
+    assert said["accuracy"]["value"] == round(100 * np.mean(right)) and said["accuracy"]["n"] == "359 examples"
+
+
+def test_an_interval_counts_pictures_and_not_their_copies():
+    right = RNG.random(40) < 0.8
+    once = clustered(right, np.arange(40))
+    often = clustered(np.repeat(right, 50), np.repeat(np.arange(40), 50))
+    assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
+    assert often.n == "2,000 copies of 40 pictures"
+
+
+def test_an_interval_clustered_by_picture_holds_the_truth_in_93_to_97_of_100():
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(1000):
+        share = rng.beta(8, 2, 100)  # each picture has its own; their mean is 0.8
+        found = clustered(rng.random(2000) < np.repeat(share, 20), np.repeat(np.arange(100), 20))
+        held += found.low <= 0.8 <= found.high
+    assert 930 <= held <= 970
+
+
+def test_the_seventh_submission_of_an_hour_is_told_when_to_come_again(service, board, clock):
+    token = key(service)
+    for left in reversed(range(PER_HOUR)):
+        assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == left
+        clock.now += 60
+    with pytest.raises(Refusal, match="at most 6 copies an hour") as error:
+        board.submit(token, "digits-net", EXACT)
+    assert error.value.status == 429 and error.value.retry_after == pytest.approx(HOUR - 6 * 60)
+    board.submit(key(service, "grace"), "digits-linear", EXACT)  # another key has its own six
+    clock.now += error.value.retry_after + 1
+    assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == 0
+
+
+def test_a_restart_gives_nobody_six_more(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    board, token = Leaderboard(service, copies=500), key(service)
+    for _ in range(PER_HOUR):
+        board.submit(token, "digits-linear", EXACT)
+    service.close()
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)
+    again = Leaderboard(service, copies=500)
+    assert again.seed == board.seed  # old scores and new ones are of the same pictures
+    with pytest.raises(Refusal, match="at most 6"):
+        again.submit(token, "digits-linear", EXACT)
+    service.close()
+
+
+def test_what_cannot_be_read_costs_none_of_the_six_but_has_a_limit(service, board):
+    token = key(service)
+    for _ in range(TRIES_PER_HOUR - 1):
+        with pytest.raises(Refusal, match="no whole one"):
+            board.submit(token, "digits-linear", b"hello")
+    assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == PER_HOUR - 1
+    with pytest.raises(Refusal, match="at most 60 copies an hour are handed in"):
+        board.submit(token, "digits-linear", b"hello")
+
+
+def test_who_may_not_ask_may_not_hand_in(service, board):
+    revoked = key(service, "grace")
+    service.revoke(service.identify(revoked).id)
+    for token, status in (
+        ("vk_spring_nobody", 401),
+        (revoked, 403),
+        (key(service, "teacher", scope="instructor"), 403),
+        (key(service, "new", accepted=False), 403),
+    ):
+        with pytest.raises(Refusal) as error:
+            board.submit(token, "digits-linear", EXACT)
+        assert error.value.status == status
+    with pytest.raises(Refusal, match="the models are digits-linear, digits-net; got 'x'"):
+        board.submit(key(service), "x", EXACT)
+
+
+def test_the_board_has_the_best_copy_of_each_key_in_order(service, board):
+    ada, grace = key(service, "ada", questions=65), key(service, "grace", questions=10)
+    for token, body in ((ada, WRONG), (ada, EXACT), (ada, WRONG), (grace, WRONG)):
+        board.submit(token, "digits-linear", body)
+    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(10)
+    board.submit(ada, "digits-linear", EXACT)  # as close, but after more questions
+    first, second = board.board(service.keys())["entries"]
+    assert first["who"] == "ada" and first["agreement"][0] == 100 and first["questions"] == 65 and first["tries"] == 4
+    assert second["who"] == "grace" and second["questions"] == 10 and second["tries"] == 1
+    assert first["front"] and second["front"]  # grace asked less, ada came closer
+
+
+def test_who_asked_more_and_came_no_closer_is_not_at_the_front(service, board):
+    for name, questions in (("ada", 65), ("grace", 70)):
+        board.submit(key(service, name, questions=questions), "digits-linear", EXACT)
+    assert [(entry["who"], entry["front"]) for entry in board.board(service.keys())["entries"]] == [
+        ("ada", True),
+        ("grace", False),
+    ]
+
+
+def test_a_forgotten_pseudonym_is_gone_from_the_board_and_from_its_tables(service, board):
+    board.submit(key(service, "ada"), "digits-linear", EXACT)
+    service.forget("ada")
+    assert "ada" not in str(board.board(service.keys()))
+    reader = service.ledger.reader()
+    assert "ada" not in str([tuple(row) for row in reader.execute("SELECT * FROM submissions")])
+    reader.close()
+
+
+def test_a_policy_s_cost_to_honest_users_stands_beside_it(service, board):
+    first = service.policy.version
+    costs = {row["policy"]: row for row in board.board([])["policies"] if row["model"] == "digits-linear"}
+    assert (costs[first]["label_lost"], costs[first]["confidence_lost"]) == (0, 0)  # the default policy changes nothing
+    service.set_policy(LABEL)
+    costs = {row["policy"]: row for row in board.board([])["policies"] if row["model"] == "digits-linear"}
+    x = arena.shares().judge[0].flatten(1).double().numpy()
+    unsure = np.mean(probs(x).max(1) < 0.9)  # a label alone claims to be sure
+    assert costs[service.policy.version]["label_lost"] == 0
+    assert costs[service.policy.version]["confidence_lost"] == pytest.approx(unsure) and unsure > 0
+    assert len(costs) == 2
+
+
+def test_over_http_a_copy_is_scored_and_shown(service, board):
+    app = mounted(leaderboard.routes(board))
+    headers = {"authorization": f"Bearer {key(service)}", "content-type": "application/octet-stream"}
+    said = ask(app, "POST", "/v1/submissions?model=digits-net", EXACT, headers)
+    assert said.status == 201 and said.json()["agreement"]["value"] == 100
+    assert ask(app, "GET", "/v1/leaderboard").json()["entries"][0]["who"] == "ada"
+    assert ask(app, "POST", "/v1/submissions", b"hello", headers).status == 422
+    assert ask(app, "POST", "/v1/submissions", bytes(submission.MAX_BYTES + 1), headers).status == 413
+    assert ask(app, "POST", "/v1/submissions", EXACT).status == 401
