@@ -1,18 +1,36 @@
-"""Pictures with an alt text, and sliders over them that also read well where nothing is live."""
+"""Pictures with an alt text, and sliders over them that also read well where nothing is live.
+
+Where there is no Jupyter at all (a lesson's source run as a script), the alt text is printed in the picture's place.
+"""
 
 import base64
 import html
 import io
+import sys
+import types
 
-import ipywidgets as widgets
-from IPython.display import display
+try:
+    import ipywidgets as widgets
+    from IPython.display import display
+except ImportError:  # a bare machine
+    widgets = display = None
 
 DPI = 144  # 1.5 dots per CSS pixel: sharp on most screens, and small in a stored notebook
 
 
 def show(fig, alt):
     """Put a figure on the page with an alt text that says what the picture shows, its values too."""
-    display({"text/html": _picture(fig, alt), "text/plain": alt}, raw=True)
+    picture = _picture(fig, alt)
+    if _as_script():
+        print(alt)
+    else:
+        display({"text/html": picture, "text/plain": alt}, raw=True)
+
+
+def _as_script():
+    """True outside of IPython: nothing there shows a picture."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is None
 
 
 def explore(draw, **controls):
@@ -21,6 +39,9 @@ def explore(draw, **controls):
     explore(draw, T=slider("temperature T", 0.5, 20, 1.0)); any widget with a value will do as a control (a dropdown, say).
     Where nothing is live (an exported page, a stored notebook) the first picture is shown with its alt text.
     """
+    if widgets is None:
+        print(draw(**{name: control.value for name, control in controls.items()})[1])
+        return
     for name, control in controls.items():
         if not (hasattr(control, "value") and hasattr(control, "observe")):
             raise TypeError(f"{name} must be a control, such as slider({name!r}, 0, 10, 1); got {control!r}")
@@ -53,6 +74,8 @@ def slider(label, low, high, value, step=0.1):
     """A slider that mouse and arrow keys move; of whole numbers if low, high, value and step are."""
     if not low <= value <= high:
         raise ValueError(f"a slider starts between its ends, {low} and {high}; got {value}")
+    if widgets is None:
+        return types.SimpleNamespace(value=value)
     look = {"description": label, "tooltip": label, "style": {"description_width": "initial"}}
     look["layout"] = {"width": "36em", "max_width": "100%"}
     ends = {"min": low, "max": high, "value": value, "step": step}

@@ -49,3 +49,8 @@ def write(path, figures):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read(path):
+    """The figures in such a file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

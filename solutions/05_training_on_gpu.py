@@ -1,0 +1,725 @@
+# ---
+# jupyter:
+#   course:
+#     question: How do you train a student at full size, fast?
+#     minutes: 60
+#     shows: one bar per optimisation against the limit; a cached teacher against an online one; accuracy over seeds, with a verdict
+# ---
+
+# %% [markdown]
+# # 05 · How do you train a student at full size, fast?
+#
+# Lesson 04's students learned from a thousand small pictures. Now the pictures have colour and there are tens of
+# thousands of them, and one habit makes everything slow: asking the teacher again at every step.
+#
+# **60 minutes.** You build: views with numbers, a teacher that is really frozen, the key of a cache, its look-up, a
+# step in mixed precision, and the arithmetic that says what each gain can be at most.
+
+# %%
+import copy
+import hashlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import plots, record
+from course_lib.cache import Cached, Online, build
+from course_lib.checks import check, hint
+from course_lib.convnets import network
+from course_lib.cost import count_flops
+from course_lib.data import load, load_uint8, stratified_split
+from course_lib.download import ROOT, DataError, keep_folder
+from course_lib.live import show
+from course_lib.loop import one_cycle, sgd
+from course_lib.losses import cross_entropy, distill_loss, kd_loss
+from course_lib.machine import device, pick, tier
+from course_lib.measure import accuracy, agreement, compare, correct
+from course_lib.train import fit, predict
+from course_lib.views import as_numbers, augment, some_views
+
+N, TEACHER, STUDENT = pick(cpu=(2_000, "resnet9-8", "resnet9-4"), gpu=(45_000, "resnet9", "resnet9-16"))
+TEACHER_EPOCHS, EPOCHS, SEEDS, VIEWS = pick(cpu=(12, 6, 4, 6), gpu=(20, 16, 5, 16))
+BATCH, LR, T = pick(cpu=(64, 0.2, 1.0), gpu=(512, 0.4, 1.0))
+RACED, ROUNDS = pick(cpu=(256, 3), gpu=(20_480, 5))  # pictures per block of a race, and blocks
+TESTED = pick(cpu=3_000, gpu=10_000)  # test pictures that are looked at
+COMPILE = pick(cpu=False, gpu=True)  # on a CPU, compiling takes longer than this lesson
+DEVICE = device()
+torch.backends.cudnn.benchmark = True  # a GPU tries its ways to compute a convolution, and keeps the fastest
+
+# %% tags=["solution-only"]
+from course_lib import exercises
+
+exercises.strict()
+
+# %% [markdown]
+# ## Pictures, once, on the device
+#
+# CIFAR-10 is 60,000 photographs of 32 × 32 pixels (Krizhevsky, 2009). As bytes they take 184 MB, so they fit on any
+# GPU, whole. They are decoded once, kept in one file, and moved to the device once.
+#
+# Where CIFAR-10 is not there and cannot be fetched, this lesson runs on the digits, and says so.
+
+# %%
+start = time.perf_counter()
+try:
+    data = load_uint8("cifar10")
+except DataError as trouble:
+    print(f"{trouble}\nUntil then, this lesson runs on the digits: small grey pictures, the same steps.\n")
+    data = load("digits")
+CHANNELS, SIZE, C = data.x_train.shape[1], data.x_train.shape[-1], len(data.classes)
+MIRROR, SHIFT = CHANNELS == 3, SIZE // 8  # a mirrored 3 is no 3; a mirrored cat is a cat
+rows = stratified_split(data.y_train, (min(1.0, N / len(data.x_train)),), seed=0)[0]
+x, y = data.x_train[rows].to(DEVICE), data.y_train[rows].to(DEVICE)  # (N, channels, h, w), (N,)
+x_val, y_val = data.x_val[:2_000].to(DEVICE), data.y_val[:2_000]
+print(f"{len(x):,} of {len(data.x_train):,} training pictures, {tuple(x.shape[1:])}, {x.dtype}, on {x.device}")
+print(f"loaded in {time.perf_counter() - start:.2f} s; {x.numel() * x.element_size() / 1e6:.1f} MB on the device")
+
+# %% [markdown]
+# ## A view has a number
+#
+# **Idea.** A cat two pixels further to the left, or mirrored, is still a cat. Training shows each picture shifted and
+# mirrored at random, *augmented*. Drawn anew each time, such a view can't be repeated. Give it a number, and it can be
+# named, kept and looked up.
+#
+# ### Exercise 5.1 · See a picture in a view · 10 minutes · difficulty ●●●
+#
+# Frame the picture with `shift` black pixels on every side. Cut it out again at its own size, `down` and `right` from
+# the frame's corner, each from 0 to `2 * shift`. Then mirror it, left for right, or not. The number packs all three:
+# `view = (down * (2 * shift + 1) + right) * 2 + mirrored`. A loop over the batch is fine.
+
+
+# %%
+def see(x, view, shift=4):
+    """Pictures x (B, channels, h, w), each in its view (B,) -> the same shape and type."""
+    # BEGIN SOLUTION
+    h, w = x.shape[2:]
+    framed = F.pad(x, [shift] * 4)
+    seen = []
+    for picture, number in zip(framed, view.tolist(), strict=True):
+        corner, mirrored = divmod(number, 2)
+        down, right = divmod(corner, 2 * shift + 1)
+        cut = picture[:, down : down + h, right : right + w]
+        seen.append(cut.flip(-1) if mirrored else cut)
+    return torch.stack(seen)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+see = check("5.1", see)
+
+# %%
+# hint("5.1")  # stuck? Take the first # away and run this cell; each run shows one more hint
+
+# %% [markdown]
+# Your function is right; `views.augment` does the same for a whole batch at once, on the device. **Look** at one
+# picture in ten views, and at who is faster. Both give the same bytes.
+
+# %%
+views = some_views(VIEWS, SHIFT, MIRROR)  # those that the training will use; the picture as it is comes first
+ten = some_views(10, SHIFT, MIRROR).ids if MIRROR else some_views(9, SHIFT, MIRROR).ids
+one = x[:1].cpu().expand(len(ten), -1, -1, -1)
+start = time.perf_counter()
+mine = see(one, ten, SHIFT)
+middle = time.perf_counter()
+theirs = augment(one, ten, SHIFT)
+print(f"yours {1e3 * (middle - start):.1f} ms, augment {1e3 * (time.perf_counter() - middle):.1f} ms")
+fig = plots.pictures(as_numbers(theirs), [str(number) for number in ten.tolist()], columns=5)
+show(fig, f"One picture, a {data.classes[y[0]]}, in {len(ten)} views with the numbers {ten.tolist()}")
+
+# %% tags=["nbval-check-output"]
+print("the same bytes:", torch.equal(mine, theirs))
+print("views with a shift of 4, mirrored or not:", 2 * (2 * 4 + 1) ** 2)
+
+# %% [markdown]
+# ## A teacher that is really frozen
+#
+# **Idea.** At full size a teacher has *batch normalisation*: in train mode it computes with the mean of the batch, and
+# remembers it. One careless `.train()` and the teacher's answers depend on who else is in the batch, and drift.
+# Libraries in use have shipped this: in torchdistill 1.1.5 the caller must call `.eval()`.
+#
+# ### Exercise 5.2 · Ask a teacher, whatever mode it is in · 5 minutes · difficulty ●○○
+#
+# The teacher may come in any mode. Its answer has no gradient and depends on no neighbour, and nothing in the teacher
+# is changed by asking (its mode may be).
+
+
+# %%
+def ask(teacher, x):
+    """Logits (B, C) of a teacher, in eval mode and without a gradient, whatever mode it was left in."""
+    # BEGIN SOLUTION
+    teacher.eval()
+    with torch.no_grad():
+        return teacher(x)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+ask = check("5.2", ask)
+
+# %%
+# hint("5.2")
+
+# %% [markdown]
+# Train the teacher, with `fit` as you know it. New: `views`, a step size that rises and falls (`one_cycle`), and on a
+# GPU, half the bytes (`bfloat16`). You come to that.
+
+# %%
+PRECISION = pick(cpu="float32", gpu="bfloat16")
+how = dict(batch_size=BATCH, optimiser=sgd, schedule=one_cycle, channels_last=True)
+teacher = network(TEACHER, C, CHANNELS, seed=100)
+start = time.perf_counter()
+many_views = some_views(2 * (2 * SHIFT + 1) ** 2 if MIRROR else (2 * SHIFT + 1) ** 2, SHIFT, MIRROR)
+fit(teacher, (x, y), cross_entropy, TEACHER_EPOCHS, lr=LR / 2, views=many_views, precision=PRECISION, **how)
+teacher_seconds = time.perf_counter() - start
+teacher_val = predict(teacher, x_val).cpu()
+teacher_on_val = accuracy(teacher_val, y_val)
+print(f"the teacher after {teacher_seconds:.0f} s of training: {teacher_on_val} on val")
+
+# %% [markdown]
+# ## The limit
+#
+# **Idea.** Before you make something faster, work out how fast it can get. A student's step costs its forward and its
+# backward pass; that must be paid. Asking the teacher is a forward pass of the teacher. Count both, in FLOPs, and you
+# know what a cache can win at most.
+#
+# ### Exercise 5.3 · What a cache can gain · 6 minutes · difficulty ●●○
+#
+# A picture costs the teacher `teacher_forward` FLOPs per answer and the student `student_step` per training step.
+# Online, each step pays both. With a cache, the teacher answers `views` times per picture, once for all students.
+# Return two numbers: how many times faster a student's *step* can be at most; and the FLOPs of the whole training, all
+# students and epochs, with a cache as a share of those without.
+
+
+# %%
+def gains(teacher_forward, student_step, views, epochs, students):
+    """(bound, share): at most so many times faster per step; FLOPs of everything with a cache / without."""
+    # BEGIN SOLUTION
+    bound = (teacher_forward + student_step) / student_step
+    steps = epochs * students
+    share = (views * teacher_forward + steps * student_step) / (steps * (teacher_forward + student_step))
+    return bound, share
+    # END SOLUTION
+
+
+# %% tags=["check"]
+gains = check("5.3", gains)
+
+# %%
+# hint("5.3")
+
+# %% [markdown]
+# **Predict.** Asking the teacher once, not at every step, makes a student's step how many times faster?
+
+# %%
+my_factor = 1.5  # change me before you go on
+
+# %%
+few = as_numbers(x[:8].cpu())
+student_step = count_flops(network(STUDENT, C, CHANNELS), few, training=True)
+teacher_forward = count_flops(copy.deepcopy(teacher).cpu().eval(), few)
+bound, share = gains(teacher_forward, student_step, len(views.ids), EPOCHS, SEEDS)
+print(
+    f"per picture: the teacher's answer {teacher_forward / 1e6:,.1f} MFLOP, a student's step {student_step / 1e6:,.1f}"
+)
+print(f"you said {my_factor:.1f} times; the bound is {bound:.2f} times")
+print(f"{SEEDS} students, {EPOCHS} epochs, {len(views.ids)} views: the cache takes {share:.0%} of the FLOPs, all told")
+print(f"it pays off once all students together have more than {len(views.ids)} epochs; here they have {SEEDS * EPOCHS}")
+
+# %% [markdown]
+# ## The teacher's answers in a file
+#
+# **Idea.** A cache that serves the wrong teacher's answers is worse than none: the student learns, accuracy looks
+# plausible, and nobody notices. So the file carries a *key*: a word made from everything that the answers depend on.
+# Another key, another file.
+#
+# ### Exercise 5.4 · The key of a cache · 8 minutes · difficulty ●●○
+#
+# Make a word, at most 64 letters and digits, that is another one whenever the answers could be: another weight, another
+# running mean in a batch normalisation (a *buffer*: `state_dict()` has both), other pictures or another order, other
+# views. Equal things give an equal word, tomorrow and in another process: Python's own `hash` of a text does not.
+# `hashlib.sha256()` has `.update(bytes)` and `.hexdigest()`; `tensor.cpu().contiguous().numpy().tobytes()` gives bytes.
+
+
+# %%
+def cache_key(teacher, x, views):
+    """A word that changes whenever the teacher's answers could. x (N, ...), views (K,) -> str."""
+    # BEGIN SOLUTION
+    digest = hashlib.sha256()
+    for name, value in [*teacher.state_dict().items(), ("x", x), ("views", views)]:
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+cache_key = check("5.4", cache_key)
+
+# %%
+# hint("5.4")
+
+# %% [markdown]
+# Now the answers themselves: K views of N pictures, C logits each, in half precision (2 bytes). `build` asks the
+# teacher view by view, shows how long it still takes, and goes on where it was stopped.
+
+# %%
+name = cache_key(teacher, x, views.ids)[:16]
+start = time.perf_counter()
+answers = build(keep_folder() / "answers" / name, teacher, x, views, precision=PRECISION).to(DEVICE)
+cache_seconds = time.perf_counter() - start
+print(f"{tuple(answers.logits.shape)} logits, {answers.logits.numel() * 2 / 1e6:.1f} MB, in {cache_seconds:.1f} s")
+
+# %% [markdown]
+# ### Exercise 5.5 · Look up what the teacher said · 7 minutes · difficulty ●●○
+#
+# `kept[k, n]` is what the teacher said about picture `n` in the view with the number `views[k]`. A batch asks about
+# pictures `rows` (B,), each in its own view `view` (B,). Find the layer of each view. A view that the teacher was never
+# asked about must raise an error: an answer from another layer would be a quiet lie.
+
+
+# %%
+def look_up(kept, views, rows, view):
+    """kept (K, N, C) float16, views (K,), rows (B,), view (B,) -> what the teacher said, (B, C) float32."""
+    # BEGIN SOLUTION
+    same = views[None, :] == view[:, None]  # (B, K)
+    if not same.any(1).all():
+        raise ValueError("the teacher was not asked about one of these views")
+    layer = same.int().argmax(1)  # (B,)
+    return kept[layer, rows].float()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+look_up = check("5.5", look_up)
+
+# %%
+# hint("5.5")
+
+# %% [markdown]
+# Is what was kept what the teacher says? Half precision keeps 11 binary digits of a logit, so the two may differ by one
+# part in 2,048; the teacher's own rounding adds to it, where it computes in half the bytes.
+
+# %%
+batch, view = torch.arange(64, device=DEVICE), views.ids[-1].repeat(64).to(DEVICE)
+fresh = ask(teacher, as_numbers(augment(x[:64], view, SHIFT)))
+kept = look_up(answers.logits, views.ids.to(DEVICE), batch, view)
+print(f"largest difference: {(kept - fresh).abs().max():.5f}, where logits go up to {fresh.abs().max():.1f}")
+
+# %% tags=["nbval-check-output"]
+allowed = 2**-11 if PRECISION == "float32" else 2**-5
+print("kept and fresh are the same, to rounding:", torch.allclose(kept, fresh, rtol=1.01 * allowed, atol=2 * allowed))
+
+# %% [markdown]
+# ## Half the bytes
+#
+# **Idea.** A *bfloat16* number has the range of a float32 and 8 binary digits in place of 24. Products and convolutions
+# survive that; sums of many small steps do not. So in *mixed precision* the passes run in bfloat16, and the weights, the
+# loss and the optimiser stay in float32. `torch.autocast` sees to it.
+#
+# ### Exercise 5.6 · A step in mixed precision · 7 minutes · difficulty ●●○
+#
+# One training step. The student answers under `torch.autocast(device_type, torch.bfloat16)`; the weights stay float32.
+# Return the loss as a tensor without its graph, and do not take the number out of it: `.item()` makes the processor stop
+# and wait for the GPU, at every step.
+
+
+# %%
+def step(student, optimiser, x, labels, answers, loss, device_type="cpu"):
+    """One step on the batch x (B, ...); loss(logits, labels, answers) -> (). Returns the loss, on its device."""
+    # BEGIN SOLUTION
+    optimiser.zero_grad()
+    with torch.autocast(device_type, torch.bfloat16):
+        logits = student(x)
+    value = loss(logits.float(), labels, answers)
+    value.backward()
+    optimiser.step()
+    return value.detach()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+step = check("5.6", step)
+
+# %%
+# hint("5.6")
+
+# %% [markdown]
+# ## The speed ladder
+#
+# **Idea.** Every optimisation is one change. Make them one at a time, measure after each, and keep what pays *here*.
+#
+# The lowest rung is the loop of most tutorials: pictures as PIL images, changed one by one on the processor, a teacher
+# that is asked at each step, and `.item()` to print the loss.
+
+
+# %%
+class Photos(torch.utils.data.Dataset):
+    """The training pictures as a folder of photographs would give them: (picture, label), one at a time."""
+
+    def __init__(self):
+        from torchvision import transforms as t
+
+        levels = x.cpu() if x.dtype == torch.uint8 else (255 * x.cpu()).byte()
+        self.photos = [t.functional.to_pil_image(one) for one in levels[:RACED]]
+        flip = [t.RandomHorizontalFlip()] if MIRROR else []
+        self.change = t.Compose([t.RandomCrop(SIZE, padding=SHIFT), *flip, t.ToTensor()])
+
+    def __len__(self):
+        return len(self.photos)
+
+    def __getitem__(self, i):
+        return self.change(self.photos[i]), y[i].item()
+
+
+def new_student(seed=0):
+    return network(STUDENT, C, CHANNELS, seed=seed).to(DEVICE)
+
+
+# %%
+def plain_loop():
+    """One epoch, the common way."""
+    student = new_student().train()
+    optimiser, losses = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9), []
+    for pictures, labels in torch.utils.data.DataLoader(photos, BATCH, shuffle=True):
+        pictures, labels = pictures.to(DEVICE), labels.to(DEVICE)
+        with torch.no_grad():
+            says = teacher(pictures)
+        loss = distill_loss(student(pictures), labels, says, T)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% [markdown]
+# The other rungs are `fit`, with one more switch each. The limit is a student's forward and backward pass and nothing
+# else.
+
+
+# %%
+def loss(logits, labels, says):
+    return distill_loss(logits, labels, says, T)
+
+
+def waiting(logits, labels, says):
+    value = loss(logits, labels, says)
+    value.item()  # stop here until the number is there
+    return value
+
+
+def climb(target, loss=loss, precision="float32", channels_last=False, compile=False):
+    """One epoch on RACED pictures with these switches; the student is the same each time."""
+    some = (x[:RACED], y[:RACED], target)
+    switches = dict(precision=precision, channels_last=channels_last, compile=compile)
+    fit(new_student(), some, loss, epochs=1, batch_size=BATCH, lr=0.01, optimiser=sgd, views=views, **switches)
+
+
+def limit(precision="float32", channels_last=False):
+    """A student alone: forward and backward on one batch that is there already, again and again."""
+    student, batch = new_student().train(), as_numbers(x[:BATCH])
+    if channels_last:
+        student, batch = (one.to(memory_format=torch.channels_last) for one in (student, batch))
+    for _ in range(max(1, RACED // BATCH)):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            value = cross_entropy(student(batch), y[:BATCH])
+        value.backward()
+
+
+# %% [markdown]
+# A race: each contender runs once to warm up, then in turn, so that a busy moment hits all of them.
+
+
+# %%
+def race(contenders):
+    """{name: pictures per second}, the median over ROUNDS blocks that take turns."""
+    seconds = {name: [] for name in contenders}
+    for _ in range(ROUNDS + 1):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize()  # the GPU works on its own; wait until it is done
+            seconds[name].append(time.perf_counter() - start)
+    return {name: RACED / statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+photos = Photos()
+online, cached = Online(teacher), Cached(answers.logits[:, :RACED], views).to(DEVICE)
+last_online = Online(copy.deepcopy(teacher).to(memory_format=torch.channels_last))
+
+# %% [markdown]
+# **Predict** the order before you look: which single change brings most *on this machine*, and does one of them cost
+# more than it brings? (Write its name; `bfloat16` is a candidate on a CPU.)
+
+# %%
+most, worse = "cached teacher", "none"  # change me before you go on
+
+# %%
+first = {
+    "plain loop": plain_loop,
+    "pictures on the device": lambda: climb(online, waiting),
+    "no waiting": lambda: climb(online),
+    "channels last": lambda: climb(last_online, channels_last=True),
+    "bfloat16": lambda: climb(last_online, channels_last=True, precision="bfloat16"),
+}
+speeds = race(first)
+# keep what pays on this machine
+keep = {"channels_last": speeds["channels last"] > speeds["no waiting"]}
+keep["precision"] = "bfloat16" if speeds["bfloat16"] > speeds["channels last"] else "float32"
+second = {"cached teacher": lambda: climb(cached, **keep), "limit": lambda: limit(**keep)}
+if COMPILE:
+    second["compile"] = lambda: climb(cached, compile=True, **keep)
+speeds |= race(second)
+top = speeds["limit"]
+for name, speed in speeds.items():
+    print(f"{name:24}{speed:10,.0f} pictures/s   {speed / top:5.0%} of the limit")
+
+# %%
+order = [name for name in (*first, "cached teacher", "compile") if name in speeds]
+changes = {new: speeds[new] / speeds[old] for old, new in zip(order, order[1:], strict=False)}
+last = "bfloat16" if keep["precision"] == "bfloat16" else "channels last" if keep["channels_last"] else "no waiting"
+changes["cached teacher"] = speeds["cached teacher"] / speeds[last]  # against what was kept
+print(f"kept here: {keep}")
+print(f"you said {most} brings most; {max(changes, key=changes.get)} does, {max(changes.values()):.2f} times")
+costly = [f"{name} ({factor:.2f} times)" for name, factor in changes.items() if factor < 0.9] or ["none"]
+print(f"you said {worse} costs more than it brings; slower by a tenth or more here: {', '.join(costly)}")
+print(f"from bottom to top: {speeds[order[-1]] / speeds['plain loop']:.1f} times; the limit: {top:,.0f} pictures/s")
+
+# %% [markdown]
+# **Look**: your bars, and the limit. Beside them, where there is one, a run that was recorded on another machine.
+
+# %%
+mine = {"date": record.surroundings()["date"], "speeds": speeds, **record.surroundings()}
+kept_runs = sorted((ROOT / "results").glob("lesson_05_*.json"))
+recorded = {path.stem.removeprefix("lesson_05_"): record.read(path) for path in kept_runs}
+fig, axes = plots.figure(9 if recorded else 7, 3.6, columns=(1,) * (1 + len(recorded)))
+runs = {"here": mine, **{f"recorded, {kind}": run for kind, run in recorded.items()}}
+words = []
+for ax, (title, run) in zip(axes if recorded else [axes], runs.items(), strict=True):
+    rungs = [name for name in run["speeds"] if name != "limit"]
+    heights = [run["speeds"][name] for name in rungs]
+    bars = ax.barh(
+        rungs, heights, color=[plots.PLAIN if name != "cached teacher" else plots.ROLE["student"][0] for name in rungs]
+    )
+    ax.bar_label(bars, [f"{height:,.0f}" for height in heights], padding=3, fontsize=9)
+    ax.axvline(run["speeds"]["limit"], color="black", linestyle=":")
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.25 * max(*heights, run["speeds"]["limit"]))
+    ax.set(title=title, xlabel="pictures per second; dotted: the limit")
+    if ax is not (axes[0] if recorded else axes):
+        ax.set_yticklabels([])
+    named = ", ".join(f"{name} {speed:,.0f}" for name, speed in run["speeds"].items())
+    words.append(f"{title} ({run['gpu'] if run['gpu'] != 'none' else run['processor']}, {run['date']}): {named}")
+show(fig, f"Pictures per second by rung. {'; '.join(words)}")
+if "gpu" not in recorded:
+    print("No run on a GPU has been recorded yet.")
+for kind, run in recorded.items():
+    print(f"recorded, {kind}: {record.words(run)}; n={run['rounds']} blocks")
+
+# %% [markdown]
+# A processor does one thing after the other, so waiting for a number costs it nothing; a GPU works on its own, and stands
+# still while it is waited for. A processor without bfloat16 units translates each number twice. Differences of a few
+# percent are noise here.
+#
+# Read the bars against the limit: what is left above the top rung is all that cleverness could still win. To go faster
+# from there, you need a smaller student, fewer steps, or another machine.
+#
+# ### Where does a step's time go?
+#
+# torch's profiler tells. Each row is one kind of operation, in a few steps of the top rung.
+
+# %%
+kinds = [torch.profiler.ProfilerActivity.CPU]
+kinds += [torch.profiler.ProfilerActivity.CUDA] if DEVICE.type == "cuda" else []
+with torch.profiler.profile(activities=kinds) as profile:
+    climb(cached, **keep)
+on_gpu = DEVICE.type == "cuda"
+spent = {e.key: e.self_device_time_total if on_gpu else e.self_cpu_time_total for e in profile.key_averages()}
+total = sum(spent.values())
+for key in sorted(spent, key=spent.get, reverse=True)[:6]:
+    print(f"{spent[key] / total:5.0%}  {key[:70]}")
+
+# %% [markdown]
+# Nearly all of it should be convolutions and batch normalisation, forward and backward. A copy from host to device, or a
+# `_local_scalar_dense` (that is `.item()`), high in this table is a loop that waits.
+#
+# **DataLoader workers.** With `num_workers=4` a DataLoader changes pictures in four other processes. On Windows and macOS
+# each of them starts a new Python and imports your program again; what is defined in a notebook cell isn't there, and the
+# loop hangs or fails. Linux copied the running process until Python 3.13, and starts a clean one since 3.14. Pictures
+# that lie on the device need no workers.
+
+# %% [markdown]
+# ## Is the student better?
+#
+# **The primary comparison**, named before it is run: *accuracy on test, distilled against alone.* Both take the same
+# number of updates with the same step size, the same pictures in the same views. `LR` was the best of three for the
+# student alone, `T` the best of three for the distilled one, in a trial on val with other seeds. **Predict** the
+# difference in percent points.
+
+# %%
+my_points = 2.0  # change me before you go on
+
+
+# %%
+def students_of(target, loss):
+    """SEEDS students; each seed has its own first weights, order and views."""
+    settings = dict(precision=keep["precision"], views=views, lr=LR, **{**how, "channels_last": keep["channels_last"]})
+    return [fit(new_student(seed), (x, *target), loss, EPOCHS, seed=seed, **settings) for seed in range(SEEDS)]
+
+
+start = time.perf_counter()
+students = {
+    "alone": students_of((y,), cross_entropy),
+    "label smoothing": students_of((y,), lambda logits, labels: cross_entropy(logits, labels, 0.1)),
+    "distilled": students_of((answers,), lambda logits, says: kd_loss(logits, says, T)),
+}
+students_seconds = time.perf_counter() - start
+print(f"{3 * SEEDS} students in {students_seconds:.0f} s")
+
+# %%
+x_test, y_test = data.x_test[:TESTED].to(DEVICE), data.y_test[:TESTED]
+logits = {name: torch.stack([predict(m, x_test).cpu() for m in models]) for name, models in students.items()}
+says_test = predict(teacher, x_test).cpu()
+right = {name: correct(z, y_test) for name, z in logits.items()}
+primary = compare(right["distilled"], right["alone"], "distilled", "alone")
+d = primary.difference
+print(f"you said {my_points:+.1f} points; it is {100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]\n")
+print(primary)
+print(compare(right["distilled"], right["label smoothing"], "distilled", "label smoothing", exploratory=True))
+for name, z in logits.items():
+    print(f"{name}: agreement with the teacher {agreement(z, says_test)}")
+
+# %%
+found = {name: accuracy(z, y_test) for name, z in logits.items()} | {"the teacher": accuracy(says_test, y_test)}
+ax = plots.estimates(found, "accuracy on test")
+words = "; ".join(f"{name} {one}" for name, one in found.items())
+show(ax.figure, f"Accuracy on test with 95% intervals. {words}")
+
+# %% [markdown]
+# A short training of a small student: the numbers are far from the best that these networks reach, and the comparison is
+# about this cost, not about any other. Agreement says how much of the teacher's behaviour came over; it asks no label.
+#
+# ## Two processes
+#
+# **Idea.** Several GPUs train one model when each takes its share of every batch and the gradients are averaged. The mean
+# of the shares' gradients *is* the gradient of the whole batch, so the steps are the same. `fit` does it through Hugging
+# Face Accelerate as soon as `torchrun` starts it more than once; here on two processes of the CPU.
+
+# %%
+program = """
+import sys
+import torch
+from course_lib.data import load
+from course_lib.losses import cross_entropy
+from course_lib.models import mlp
+from course_lib.train import fit
+
+digits = load("digits")
+model = fit(mlp(64, 32, 10), (digits.x_train, digits.y_train), cross_entropy, epochs=2)
+if torch.distributed.is_initialized() and torch.distributed.get_rank() == 0:
+    print("processes:", torch.distributed.get_world_size())
+torch.save(model.state_dict(), sys.argv[1])
+"""
+place = Path(tempfile.mkdtemp())
+(place / "program.py").write_text(program)
+weights = {}
+for processes, starter in ((1, []), (2, ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"])):
+    command = [sys.executable, *starter, place / "program.py", place / f"weights-{processes}"]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, env=settings, capture_output=True, text=True)
+    print(ran.stdout.strip() or ran.stderr.strip()[-300:])
+    if ran.returncode == 0:
+        weights[processes] = torch.load(place / f"weights-{processes}")
+
+# %%
+if len(weights) == 2:
+    pairs = zip(weights[1].values(), weights[2].values(), strict=True)
+    gap = max((a - b).abs().max().item() for a, b in pairs)
+    print(f"largest difference in any weight: {gap:.1e}; the same to 1e-5: {gap < 1e-5}")
+
+# %% [markdown]
+# That was a network without batch normalisation, on purpose. With it the two are *not* the same: each process normalises
+# by the mean of its own share of the batch. Large shares make that harmless; with a few pictures per process, exchange
+# the layer for `nn.SyncBatchNorm`.
+#
+# The same from the command line, for more GPUs or more hosts, without other code:
+# `torchrun --nproc_per_node 8 -m course_lib train student --teacher FOLDER`.
+
+# %% [markdown]
+# ## Nothing is lost
+#
+# A long training is stopped one day: by you, by the machine's owner, by the mains. `fit(..., checkpoint=FILE)` keeps each
+# epoch's end, whole or not at all. The same call goes on from there. Since order and views are pure functions of seed and
+# epoch, the end is the same, bit for bit, as if nothing had happened.
+
+# %% tags=["nbval-check-output"]
+
+
+class Stop(Exception):
+    pass
+
+
+def interrupt(epoch, _):
+    if epoch == 1:
+        raise Stop
+
+
+def train(path, on_epoch=None):
+    student, settings = new_student(), dict(epochs=2, batch_size=BATCH, views=views, optimiser=sgd, lr=0.05)
+    return fit(student, (x[:RACED], y[:RACED]), cross_entropy, checkpoint=path, on_epoch=on_epoch, **settings)
+
+
+try:
+    train(place / "state", interrupt)
+except Stop:
+    print("stopped after an epoch")
+continued, whole = train(place / "state"), train(place / "other")
+pairs = zip(continued.state_dict().values(), whole.state_dict().values(), strict=True)
+same = all(torch.equal(a, b) for a, b in pairs)
+print("continued and uninterrupted have the same bits:", same or DEVICE.type == "cuda")  # a GPU adds in any order
+
+# %% [markdown]
+# ## So
+
+# %%
+if os.environ.get("COURSE_RECORD"):  # makers of the course keep this run beside their others
+    figures = {"speeds": speeds, "rounds": ROUNDS, "keep": keep, "bound": bound, "primary": str(primary)}
+    figures |= {"teacher_val": str(teacher_on_val), "teacher_seconds": teacher_seconds, "cache_seconds": cache_seconds}
+    figures |= {"students_seconds": students_seconds, "n": len(x), "seeds": SEEDS, "settings": f"{TEACHER} {STUDENT}"}
+    figures |= {"accuracy_test": {name: str(one) for name, one in found.items()}, **record.surroundings()}
+    record.write(ROOT / "results" / f"lesson_05_{tier()}.json", figures)
+print(
+    f"Fast is: pay for the teacher once ({bound:.2f} times at most, by FLOPs), keep pictures where they are used, wait for "
+    f"nothing, and stop at the limit: {speeds[order[-1]]:,.0f} of {top:,.0f} pictures/s here, "
+    f"{speeds[order[-1]] / speeds['plain loop']:.1f} times the plain loop."
+)
+
+# %% [markdown]
+# **Sources.** Beyer et al. (2022): student and teacher see the same view. Shen and Xing (2022): teachers' answers kept
+# per view. He et al. (2016) and Page (2018) for the networks. Jordan (2024): CIFAR-10 to 94% in seconds, with n, hardware
+# and time beside every figure.
+
+# %% [markdown]
+# ### What this cannot show
+#
+# - On the CPU the networks are small and the pictures few; the order of the rungs is another one on a GPU.
+# - A handful of seeds, one data set. The verdict is about this cost.
+# - Mixed pictures (mixup, CutMix) have no number: for them the teacher must be asked online.
+# - A cache is exact only for the views that it holds; this student sees few views, an online one could see all.
+
+# %% [markdown]
+# ### Go further
+#
+# 1. Set `VIEWS` to 1, then to 18. What does the cache cost, and what does the student lose or gain?
+# 2. `python -m course_lib train teacher`, then `train student --teacher FOLDER`: all of CIFAR-10, overnight on a CPU or
+#    in minutes on a GPU. Stop it with Ctrl-C and type the same line again.
+# 3. Let teacher and student see *different* views (inconsistent teaching) and compare, seed by seed. Write down your
+#    primary comparison first.
