@@ -2,6 +2,24 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 for name in ("COURSE_PROGRESS", "COURSE_WORKSPACE", "COURSE_TIER"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """world(policy) makes a small vault, without a network, in a folder of its own; it is closed afterwards."""
+    from tests.vault_world import World
+
+    worlds = []
+
+    def make(policy="", **settings):
+        worlds.append(World(tmp_path, policy, **settings))
+        return worlds[-1]
+
+    yield make
+    for one in worlds:
+        one.service.close()

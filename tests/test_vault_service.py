@@ -9,55 +9,7 @@ import pytest
 from course_lib.vault.door import truncated
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
-from tests.vault_world import PICTURES, TOY, Clock, softmax
-
-
-class World:
-    """A vault in a folder, with one key whose holder has accepted the rules."""
-
-    def __init__(self, folder, policy="", **settings):
-        self.folder, self.clock = folder, Clock()
-        (folder / "policy.toml").write_text(policy)
-        self.open(**settings)
-        self.token = self.key("ada")
-
-    def open(self, **settings):
-        self.service = Service(self.folder, clock=self.clock, victims=TOY, class_name="test", **settings)
-
-    def key(self, name, cohort="green", rules=True, **settings):
-        token = self.service.new_key(name, cohort, **settings)
-        if rules:
-            self.service.accept_rules(token)
-        return token
-
-    def ask(self, rows=1, request_id=None, token=None, start=0, **settings):
-        x = PICTURES[start : start + rows] if isinstance(rows, int) else rows
-        future = self.service.ask(token or self.token, "toy", x, request_id, **settings)
-        return future.result(timeout=10)
-
-    def status(self, *args, **settings):
-        try:
-            self.ask(*args, **settings)
-        except Refusal as refusal:
-            return refusal.status, refusal.type
-        return 200, None
-
-    def restart(self, **settings):
-        self.service.close()
-        self.open(**settings)
-
-
-@pytest.fixture
-def world(tmp_path):
-    worlds = []
-
-    def make(policy="", **settings):
-        worlds.append(World(tmp_path, policy, **settings))
-        return worlds[-1]
-
-    yield make
-    for one in worlds:
-        one.service.close()
+from tests.vault_world import PICTURES, TOY, softmax
 
 
 def test_an_answer_is_the_victim_s_in_full_precision(world):

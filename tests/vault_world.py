@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from course_lib.vault.refusal import Refusal
+from course_lib.vault.service import Service
 from course_lib.vault.victims import Victim
 
 RNG = np.random.default_rng(0)
@@ -25,3 +27,38 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+class World:
+    """A vault in a folder, with one key whose holder has accepted the rules."""
+
+    def __init__(self, folder, policy="", **settings):
+        self.folder, self.clock = folder, Clock()
+        (folder / "policy.toml").write_text(policy)
+        self.open(**settings)
+        self.token = self.key("ada")
+
+    def open(self, **settings):
+        self.service = Service(self.folder, clock=self.clock, victims=TOY, class_name="test", **settings)
+
+    def key(self, name, cohort="green", rules=True, **settings):
+        token = self.service.new_key(name, cohort, **settings)
+        if rules:
+            self.service.accept_rules(token)
+        return token
+
+    def ask(self, rows=1, request_id=None, token=None, start=0, **settings):
+        x = PICTURES[start : start + rows] if isinstance(rows, int) else rows
+        future = self.service.ask(token or self.token, "toy", x, request_id, **settings)
+        return future.result(timeout=10)
+
+    def status(self, *args, **settings):
+        try:
+            self.ask(*args, **settings)
+        except Refusal as refusal:
+            return refusal.status, refusal.type
+        return 200, None
+
+    def restart(self, **settings):
+        self.service.close()
+        self.open(**settings)

@@ -6,7 +6,8 @@
     ood_share        share of the last 200 rows that look like no picture we know
     duplicate_share  share of the last 200 rows that nearly repeat an earlier one
 
-A state is a function of the features of the rows that it has seen, which the ledger keeps; so it is rebuilt at the start.
+The ledger keeps no input, but what these numbers are made of (Seen). From that a watch is rebuilt at the start: all numbers
+are as they were; only distances to questions from before the restart are estimates then, from a projection.
 """
 
 import hashlib
@@ -18,11 +19,12 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
-K = 32  # numbers per row that are kept: a random projection, whose distances are the inputs' own to about 1/sqrt(2K)
+K = 16  # numbers per row that are kept: a random projection, whose distances are the inputs' own to about 1/sqrt(2K)
 CELLS = 256
 LAST = 200  # rows that the shares are of
 ENOUGH = 100  # rows, or distances, below which nothing is judged (Juuti et al., 2019: more than 100)
-GROWING = 128  # questions per answer that distances are taken to: the newest of PRADA's growing set
+GROWING = 128  # questions per answer that distances are taken to: the newest of PRADA's growing set ...
+GROWING_LARGE = 32  # ... and so many where an input has more than 128 numbers
 DISTANCES = 500  # the newest distances, which are tested for normality
 EVERY = 25  # distances from one such test to the next
 HOUR = 3600
@@ -38,7 +40,7 @@ NAMES = {
 
 
 class Eye:
-    """What the monitor keeps of a row, for one model. Fitted to reference pictures (N, D) of honest use."""
+    """What the monitor makes of a row, for one model. Fitted to reference pictures (N, D) of honest use."""
 
     def __init__(self, reference, seed):
         reference = np.asarray(reference, float).reshape(len(reference), -1)
@@ -46,70 +48,87 @@ class Eye:
         self.centre = reference[:half].mean(0)
         rng = np.random.default_rng(seed)
         projection = rng.normal(size=(reference.shape[1], K)) / np.sqrt(K)
-        centred = reference[:half] - self.centre
-        covariance = centred.T @ centred / half
-        values, vectors = np.linalg.eigh(covariance)
-        whitening = vectors / np.sqrt(
-            values.clip(0) + 0.05 * values.mean()
-        )  # directions that never vary would count too much
+        centred = reference - self.centre
+        values, vectors = np.linalg.eigh(centred[:half].T @ centred[:half] / half)
+        whitening = vectors / np.sqrt(values.clip(0) + 0.05 * values.mean())  # a direction that never varies has no say
         self.maps = np.ascontiguousarray(np.concatenate([projection, whitening], 1))  # (D, K + D)
-        kept = (reference - self.centre) @ self.maps  # (N, K + D)
-        self.far = np.quantile((kept[half:, K:] ** 2).sum(1), 0.99)  # 1 in 100 honest pictures looks like none we know
-        picked = kept[rng.permutation(len(kept))[:CELLS], :K]
-        self.cells, self.half = np.ascontiguousarray(picked.T), (picked**2).sum(1) / 2
-        gaps = picked @ picked.T - self.half[:, None] - self.half
-        np.fill_diagonal(gaps, -np.inf)
-        self.near = 0.1 * float(np.median(np.sqrt(-2 * gaps.max(1))))  # a tenth of the gap between two pictures
+        mapped = centred @ self.maps  # (N, K + D)
+        self.far = np.quantile(
+            (mapped[half:, K:] ** 2).sum(1), 0.99
+        )  # 1 in 100 honest pictures looks like none we know
+        cells = rng.permutation(len(reference))[:CELLS]
+        self.cells, self.halves = np.ascontiguousarray(mapped[cells, :K].T), (mapped[cells, :K] ** 2).sum(1) / 2
+        gaps = ((centred[cells, None] - centred[cells]) ** 2).sum(2) ** 0.5
+        np.fill_diagonal(gaps, np.inf)
+        self.near = 0.1 * float(np.median(gaps.min(1)))  # a tenth of the gap between two pictures
 
     def features(self, x, labels):
-        """x (B, D), the victim's labels (B,) -> Seen: all that is kept of these rows."""
-        if len(x) == 1:
-            kept = (x[0] - self.centre) @ self.maps
-            z, white = kept[:K].astype(np.float32), kept[K:]
-            cell = int((z @ self.cells - self.half).argmax())
-            return Seen([int(labels[0])], [cell], [bool(white @ white > self.far)], z[None], [_digest(x[0])])
-        kept = (x - self.centre) @ self.maps
-        z, white = kept[:, :K].astype(np.float32), kept[:, K:]
-        cells = (z @ self.cells - self.half).argmax(1).tolist()
+        """x (B, D), the victim's labels (B,) -> Seen: all that the monitor needs of these rows."""
+        points = x - self.centre
+        if len(x) == 1:  # numpy is faster without the second axis
+            mapped = points[0] @ self.maps
+            z, white = mapped[:K], mapped[K:]
+            cell, odd = int((z @ self.cells - self.halves).argmax()), bool(white @ white > self.far)
+            halves = [float(points[0] @ points[0]) / 2]
+            return Seen([int(labels[0])], [cell], [odd], z[None], [_digest(x[0])], points, halves)
+        mapped = points @ self.maps
+        z, white = mapped[:, :K], mapped[:, K:]
+        cells = (z @ self.cells - self.halves).argmax(1).tolist()
         odd = (np.einsum("ij,ij->i", white, white) > self.far).tolist()
-        return Seen(labels.tolist(), cells, odd, z, [_digest(row) for row in x])
+        halves = np.einsum("ij,ij->i", points, points) / 2
+        return Seen(labels.tolist(), cells, odd, z, [_digest(row) for row in x], points, halves)
 
 
 class Seen:
-    """What is kept of some rows: the victim's labels, cells, whether they look odd, z (B, K) float32, digests."""
+    """Some rows: the victim's labels, cells, whether they look odd, z (B, K), digests; and distances, one list per subject.
 
-    __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves")
-    RECORD = np.dtype([("digest", "<u8"), ("label", "<u2"), ("cell", "<u2"), ("odd", "?"), ("z", "<f4", K)])
+    points (B, D) and halves (B,), |point|^2 / 2, are not kept; without them, what was seen is replayed from its distances.
+    """
 
-    def __init__(self, labels, cells, odd, z, digests):
+    __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves", "distances")
+    HEAD = struct.Struct("<QHH?ff")
+    RECORD = np.dtype(
+        [
+            ("digest", "<u8"),
+            ("label", "<u2"),
+            ("cell", "<u2"),
+            ("odd", "?"),
+            ("key", "<f4"),
+            ("cohort", "<f4"),
+            ("z", "<f4", K),
+        ]
+    )
+
+    def __init__(self, labels, cells, odd, z, digests, points=None, halves=None):
         self.labels, self.cells, self.odd, self.z, self.digests = labels, cells, odd, z, digests
-        self.points = z.astype(float)
-        p = self.points
-        self.halves = [float(p[0] @ p[0]) / 2] if len(p) == 1 else np.einsum("ij,ij->i", p, p) / 2  # |point|^2 / 2
+        self.points, self.halves, self.distances = points, halves, {}
 
     def packed(self):
-        """For the ledger: 141 bytes per row."""
+        """For the ledger: 85 bytes per row."""
+        nothing = [math.nan] * len(self.labels)
+        key, cohort = self.distances.get("key", nothing), self.distances.get("cohort", nothing)
         if len(self.labels) == 1:
-            head = struct.pack("<QHH?", self.digests[0], self.labels[0], self.cells[0], self.odd[0])
-            return head + self.z.tobytes()
+            head = self.HEAD.pack(self.digests[0], self.labels[0], self.cells[0], self.odd[0], key[0], cohort[0])
+            return head + self.z.astype("<f4").tobytes()
         out = np.empty(len(self.labels), self.RECORD)
         out["digest"], out["label"], out["cell"], out["odd"] = self.digests, self.labels, self.cells, self.odd
-        out["z"] = self.z
+        out["key"], out["cohort"], out["z"] = key, cohort, self.z
         return out.tobytes()
 
     @classmethod
     def unpacked(cls, blob):
         """What the ledger kept."""
         rows = np.frombuffer(blob, cls.RECORD)
-        lists = (rows[name].tolist() for name in ("label", "cell", "odd"))
-        return cls(*lists, rows["z"], rows["digest"].tolist())
+        seen = cls(*(rows[name].tolist() for name in ("label", "cell", "odd")), rows["z"], rows["digest"].tolist())
+        seen.distances = {per: rows[per].tolist() for per in ("key", "cohort")}
+        return seen
 
 
 class Watch:
-    """The five numbers of one key, or one cohort, for one model."""
+    """The five numbers of one key ("key"), or of one cohort ("cohort"), for one model."""
 
-    def __init__(self, near):
-        self.near, self.rows = near, 0
+    def __init__(self, near, per="key"):
+        self.near, self.per, self.rows = near, per, 0
         self.minutes = deque()  # [minute, rows] of the last hour
         self.hour = 0
         self.visited, self.cells = bytearray(CELLS), 0
@@ -120,34 +139,33 @@ class Watch:
         self.w = None
 
     def see(self, seen, now):
-        """Take in rows, in order."""
+        """Take in rows, in order; seen.distances gets each row's distance, nan for a label's first."""
         self.rows += len(seen.labels)
         self._hour(now, len(seen.labels))
-        for odd, cell, distance in zip(seen.odd, seen.cells, self._distances(seen), strict=True):
+        if seen.points is None:
+            nearest = seen.distances[self.per]
+            for label, distance, z in zip(seen.labels, nearest, seen.z, strict=True):
+                self._set(label).replay(distance, z)
+        else:
+            nearest = seen.distances[self.per] = self._nearest(seen)
+        for odd, cell, distance in zip(seen.odd, seen.cells, nearest, strict=True):
             if not self.visited[cell]:
                 self.visited[cell] = 1
                 self.cells += 1
             self.odd_sum += odd - (self.odd[0] if len(self.odd) == LAST else 0)
             self.odd.append(odd)
-            again = distance is not None and distance < self.near
+            again = distance < self.near  # nan is not
             self.again_sum += again - (self.again[0] if len(self.again) == LAST else 0)
             self.again.append(again)
-            if distance is not None:
+            if distance == distance:  # not nan
                 self.distances[self.taken % DISTANCES] = distance
                 self.taken += 1
                 if self.taken > ENOUGH and self.taken % EVERY == 1:
                     self.w = prada_w(self.distances[: min(self.taken, DISTANCES)])
 
-    def _distances(self, seen):
-        """Each row's distance to the nearest earlier question with its label; None for a label's first."""
-        if len(seen.labels) == 1:
-            return [self._set(seen.labels[0]).nearest_one(seen.points[0], seen.halves[0])]
-        out = [None] * len(seen.labels)
-        for label in dict.fromkeys(seen.labels):
-            rows = [i for i, one in enumerate(seen.labels) if one == label]
-            for i, distance in zip(rows, self._set(label).nearest(seen.points[rows], seen.halves[rows]), strict=True):
-                out[i] = distance
-        return out
+    def pass_time(self, now):
+        """No question, but time has passed: the last hour is another one."""
+        self._hour(now, 0)
 
     def numbers(self):
         """{statistic: its value now}; None where there is not yet enough to judge."""
@@ -160,7 +178,7 @@ class Watch:
             "duplicate_share": self.again_sum / len(self.again) if enough else None,
         }
 
-    def unusual(self, settings, per="key", keys=1):
+    def unusual(self, settings, keys=1):
         """{statistic: (value, threshold)} of what is beyond the policy's [monitor] now. keys: how many a cohort has.
 
         A cohort is not judged by coverage: forty honest people together visit everything.
@@ -168,9 +186,8 @@ class Watch:
         out = {}
         if settings.volume and self.hour > settings.volume * keys:
             out["volume"] = (self.hour, settings.volume * keys)
-        if settings.coverage and per == "key":
-            if self.cells > settings.coverage * CELLS:
-                out["coverage"] = (self.cells / CELLS, settings.coverage)
+        if settings.coverage and self.per == "key" and self.cells > settings.coverage * CELLS:
+            out["coverage"] = (self.cells / CELLS, settings.coverage)
         if settings.prada_delta and self.w is not None and self.w < settings.prada_delta:
             out["prada_delta"] = (self.w, settings.prada_delta)
         seen = len(self.odd)
@@ -181,9 +198,18 @@ class Watch:
                 out["duplicate_share"] = (self.again_sum / seen, settings.duplicate_share)
         return out
 
-    def pass_time(self, now):
-        """No question, but time has passed: the last hour is another one."""
-        self._hour(now, 0)
+    def _nearest(self, seen):
+        """Each row's distance to the nearest earlier question with its label."""
+        if len(seen.labels) == 1:
+            return [self._set(seen.labels[0]).nearest_one(seen.points[0], seen.halves[0], seen.z[0])]
+        out = [math.nan] * len(seen.labels)
+        for label in dict.fromkeys(seen.labels):
+            rows = [i for i, one in enumerate(seen.labels) if one == label]
+            for i, d in zip(
+                rows, self._set(label).nearest(seen.points[rows], seen.halves[rows], seen.z[rows]), strict=True
+            ):
+                out[i] = d
+        return out
 
     def _set(self, label):
         if label not in self.sets:
@@ -202,72 +228,100 @@ class Watch:
 
 
 class _Growing:
-    """PRADA's growing set of one answer: the questions that were far enough from all before them; the newest 128."""
+    """PRADA's growing set of one answer: the questions that were far enough from all before them; the newest of them.
+
+    Juuti et al., 2019, algorithm 3: a question farther than the threshold joins; the threshold is the largest value so far
+    of mean minus standard deviation of the distances at which questions joined.
+    """
 
     def __init__(self):
-        self.points = np.empty((4, K))
-        self.halves = np.empty(4)  # |point|^2 / 2
-        self.held = 0  # of them
+        self.points = self.halves = None  # (capacity, D), (capacity,) |point|^2 / 2; made by the first that joins
+        self.held, self.room = 0, GROWING
+        self.old = []  # z (K,) of those that joined before a restart: all that is left of them
         self.count = 0  # questions that ever joined
         self.sum = self.squares = self.threshold = 0.0  # of the distances at which they joined
 
-    def nearest(self, points, halves):
-        """Each row's distance to the nearest in the set before it (None for the very first), then the set grows.
+    def nearest(self, points, halves, z):
+        """Each row's distance to the nearest in the set before it (nan for the very first), then the set grows.
 
-        points (m, K), halves (m,). Juuti et al., 2019, algorithm 3: a question farther than the threshold joins; the
-        threshold is the largest value so far of mean minus standard deviation of the distances at which questions joined.
+        points (m, D), halves (m,), z (m, K).
         """
         best = np.full(len(points), np.inf)  # half the squared distance
         if self.held:
             best = halves + (self.halves[: self.held, None] - self.points[: self.held] @ points.T).min(0)
+        if self.old:
+            best = np.minimum(best, [self._to_old(row) for row in z])
         among = halves[:, None] + halves - points @ points.T
         out = []
         for i, point in enumerate(points):
-            out.append(self._took(point, halves[i], best[i]))
-            if self.newest is point:
+            distance, joined = self._take(best[i])
+            if joined:
+                self._join(point, halves[i])
                 np.minimum(best, among[i], out=best)
+            out.append(distance)
         return out
 
-    def nearest_one(self, point, half):
-        """The same for one row (K,), faster."""
+    def nearest_one(self, point, half, z):
+        """The same for one row (D,), faster."""
         best = math.inf
         if self.held:
             best = half + float((self.halves[: self.held] - self.points[: self.held] @ point).min())
-        return self._took(point, half, best)
+        if self.old:
+            best = min(best, self._to_old(z))
+        distance, joined = self._take(best)
+        if joined:
+            self._join(point, half)
+        return distance
 
-    def _took(self, point, half, best):
-        """The distance; the question joins where that is beyond the threshold."""
+    def replay(self, distance, z):
+        """What the ledger kept of a row: its distance is known, its place only by z."""
+        if self._take(math.inf if math.isnan(distance) else distance**2 / 2)[1]:
+            self.old.append(z)
+            del self.old[: -self.room]
+
+    def _to_old(self, z):
+        return float(((np.array(self.old) - z) ** 2).sum(1).min()) / 2
+
+    def _take(self, best):
+        """(the distance, whether the question joins) for half a squared distance."""
         distance = math.sqrt(2 * best) if best > 0 else 0.0
-        self.newest = None
-        if self.count and distance <= self.threshold:
-            return distance
-        first, distance = not self.count, distance if self.count else 0.0
-        if self.held == len(self.points) < GROWING:
+        first = not self.count
+        if not first and distance <= self.threshold:
+            return distance, False
+        self.count += 1
+        if not first:
+            self.sum += distance
+            self.squares += distance * distance
+            mean = self.sum / self.count
+            self.threshold = max(self.threshold, mean - math.sqrt(max(self.squares / self.count - mean * mean, 0.0)))
+        return (math.nan if first else distance), True
+
+    def _join(self, point, half):
+        if self.points is None:
+            self.room = GROWING if len(point) <= 128 else GROWING_LARGE
+            self.points, self.halves, self.place = np.empty((4, len(point))), np.empty(4), 0
+        elif self.held == len(self.points) < self.room:
             self.points = np.concatenate([self.points, np.empty_like(self.points)])
             self.halves = np.concatenate([self.halves, np.empty_like(self.halves)])
-        place = self.count % GROWING
-        self.points[place], self.halves[place], self.newest = point, half, point
-        self.count += 1
-        self.held = min(self.count, GROWING)
-        self.sum += distance
-        self.squares += distance * distance
-        mean = self.sum / self.count
-        self.threshold = max(self.threshold, mean - math.sqrt(max(self.squares / self.count - mean * mean, 0.0)))
-        return None if first else distance
+        self.points[self.place], self.halves[self.place] = point, half
+        self.held, self.place = min(self.held + 1, self.room), (self.place + 1) % self.room
+        if self.old and len(self.old) + self.held > self.room:
+            del self.old[0]
 
 
 def prada_w(distances):
     """Shapiro-Wilk's W of the distances within three standard deviations of their mean (Juuti et al., 2019)."""
     mean, sd = distances.mean(), distances.std()
     kept = np.sort(distances[np.abs(distances - mean) < 3 * sd])
-    return shapiro_w(kept) if len(kept) > 10 else 0.0  # all equal: as far from normal as can be
+    return shapiro_w(kept) if len(kept) > 10 else 0.0
 
 
 def shapiro_w(ordered):
     """Shapiro-Wilk's W of numbers (n,) in rising order, n > 5; scipy.stats.shapiro's, without its p-value, and faster."""
+    if ordered[-1] - ordered[0] <= 1e-9 * abs(ordered[-1]):
+        return 0.0  # all equal: as far from normal as can be
     centred = ordered - ordered.mean()
-    total = centred @ centred
-    return float((_weights(len(ordered)) @ ordered) ** 2 / total) if total > 0 else 0.0
+    return float((_weights(len(ordered)) @ ordered) ** 2 / (centred @ centred))
 
 
 @lru_cache(DISTANCES)

@@ -9,6 +9,7 @@ from pathlib import Path
 from course_lib.vault import policy, refusal
 from course_lib.vault.books import Books
 from course_lib.vault.door import Door
+from course_lib.vault.false_alarms import rate
 from course_lib.vault.keyring import Keyring
 from course_lib.vault.ledger import Full, Ledger, LedgerError
 from course_lib.vault.limits import Steady
@@ -194,7 +195,12 @@ class Service(Door):
             self.watchers.judge_all(new.monitor, now)
 
     def _false_alarm_rate(self, per, model, statistic, threshold):
-        return None
+        """The share of simulated honest users beyond the threshold, each behaviour counting the same; None: not measured."""
+        extremes = self.victims[model].honest
+        if extremes is None:
+            return None
+        shares = rate(extremes, per, statistic, threshold)
+        return sum(shares.values()) / len(shares)
 
     def _written(self, work, *arguments):
         try:

@@ -10,6 +10,7 @@ from course_lib import arena
 from course_lib.losses import cross_entropy
 from course_lib.models import count_parameters, mlp, reuse
 from course_lib.train import fit
+from course_lib.vault.false_alarms import measured
 
 COPIES = 20  # copies of each of the victim's pictures that it is trained on
 WIDTH = 64
@@ -18,7 +19,10 @@ L2 = 1e-4  # per example, for the linear model: its weights stay finite, so that
 
 
 class Victim(NamedTuple):
-    """answer(x (B, D) float64) -> probs (B, C) float64. reference (N, D): pictures as honest users have them."""
+    """answer(x (B, D) float64) -> probs (B, C) float64. reference (N, D): pictures as honest users have them.
+
+    honest: the extremes of simulated honest users (false_alarms.py), or None where they were not measured.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -26,6 +30,7 @@ class Victim(NamedTuple):
     parameters: int
     answer: Callable
     reference: np.ndarray
+    honest: dict | None = None
 
 
 def victims(name="digits"):
@@ -39,8 +44,11 @@ def victims(name="digits"):
     reference = (
         x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:REFERENCE]].flatten(1).double().numpy()
     )
-    made = [(f"{name}-linear", linear), (f"{name}-net", net)]
-    return {n: Victim(n, shares.classes, (d,), count_parameters(model), answers(model), reference) for n, model in made}
+    made = {}
+    for n, model in ((f"{name}-linear", linear), (f"{name}-net", net)):
+        victim = Victim(n, shares.classes, (d,), count_parameters(model), answers(model), reference)
+        made[n] = victim._replace(honest=measured(victim, *shares.val))
+    return made
 
 
 def answers(model):

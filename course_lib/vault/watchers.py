@@ -3,10 +3,10 @@
 from collections import deque
 from dataclasses import dataclass
 
+from course_lib.vault.false_alarms import BELOW
 from course_lib.vault.monitor import NAMES, Seen, Watch
 
 SHOWN = 50  # the newest alarms that are kept at hand; the ledger has all
-BELOW = ("prada_delta",)  # unusual where it is low
 
 
 @dataclass(slots=True)
@@ -107,22 +107,22 @@ class Watchers:
     def _watch(self, subject, model):
         watch = self.watches.get((subject, model))
         if watch is None:
-            watch = self.watches[subject, model] = Watch(self.eyes[model].near)
+            watch = self.watches[subject, model] = Watch(self.eyes[model].near, subject[0])
         return watch
 
     def _judge(self, subject, model, watch, settings, now):
         per, who = subject
-        beyond = {}
+        beyond, keys = {}, 1
         if settings.enabled and settings.per in (per, "both"):
             keys = self.keys_in(who) if per == "cohort" and watch.hour > settings.volume else 1
-            beyond = watch.unusual(settings, per, keys)
+            beyond = watch.unusual(settings, keys)
         on = self.on.get(subject)
         if on:
             for alarm in [a for a in on.values() if a.model == model and a.statistic not in beyond]:
                 self._end(subject, alarm, now)
         for statistic, (value, threshold) in beyond.items():
             if not on or (model, statistic) not in on:
-                rate = self.rate(per, model, statistic, threshold)
+                rate = self.rate(per, model, statistic, threshold / keys if statistic == "volume" else threshold)
                 alarm = Alarm(
                     self.next, now, per, who, model, statistic, value, threshold, rate, settings.action, watch.rows
                 )
