@@ -64,6 +64,7 @@ class App:
                 Exception: failed,
             },
         )
+        self.rest.router.redirect_slashes = False  # no reply of ours sends anybody to another address
         self.mail = Mail(service)
         self.ours = functools.lru_cache(256)(self.ours)  # one class asks under one or two names
 

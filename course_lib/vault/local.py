@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 
 from course_lib.vault import client, desk
+from course_lib.vault.policy import load, parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180  # the first start trains the models behind the door
@@ -54,7 +55,7 @@ class LocalVault:
             "folder": str(self.folder),
             "class": class_name,
             "data": data,
-            "policy": policy_text(policy),
+            "policy": checked_policy(policy),
             "keys": {name: {"accepted": accepted} | wish for name, wish in asked.items()},
             "control": self._control,
             "deadlines": deadlines,
@@ -88,7 +89,7 @@ class LocalVault:
         finally:
             impatience.cancel()
         if "address" not in said:
-            why = said.get("error") or (self.folder / "server.log").read_text(encoding="utf-8")[-2000:]
+            why = (self.folder / "server.log").read_text(encoding="utf-8")[-2000:]
             self.close()
             raise RuntimeError(f"The vault was expected to start, and did not. {why}")
         self.address, self.keys = said["address"], said["keys"]
@@ -115,7 +116,7 @@ class LocalVault:
 
     def set_policy(self, policy):
         """A policy (a text, or a file's path) that is in force from the next question on. Refused, in words, if broken."""
-        return self.tell("policy", {"text": policy_text(policy)})
+        return self.tell("policy", {"text": checked_policy(policy)})
 
     def state(self):
         """What the instructor's page shows, as a dict."""
@@ -144,11 +145,12 @@ def local_vault(**options):
     return LocalVault(**options)
 
 
-def policy_text(policy):
-    """The text of a policy: of a file where a path is given (one line, no `=`), else what is given."""
-    if policy is None or (isinstance(policy, str) and ("\n" in policy or "=" in policy or not policy.strip())):
-        return policy
-    return Path(policy).read_text(encoding="utf-8")
+def checked_policy(policy):
+    """The text of a policy: of a file where a path is given (one line, no `=`), else what is given. Raises PolicyError."""
+    if policy is None:
+        return None
+    text = isinstance(policy, str) and ("\n" in policy or "=" in policy or not policy.strip())
+    return (parse(policy) if text else load(policy)).text
 
 
 def one_thread():
@@ -160,17 +162,13 @@ def child():
     """What the child process does: read the settings, open the service, say where, serve until its input closes."""
     settings = json.loads(sys.stdin.buffer.readline())
     from course_lib.vault import app, serve
-    from course_lib.vault.policy import PolicyError
     from course_lib.vault.service import Service
 
     folder = Path(settings["folder"])
     if settings["policy"] is not None:
         (folder / "policy.toml").write_text(settings["policy"], encoding="utf-8")
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # a line about training is not for the program that started us
-            service = Service(folder, class_name=settings["class"], data=settings["data"])
-    except PolicyError as error:
-        return serve.say(error=str(error))
+    with contextlib.redirect_stdout(sys.stderr):  # a line about training is not for the program that started us
+        service = Service(folder, class_name=settings["class"], data=settings["data"])
     keys = {}
     for pseudonym, wish in settings["keys"].items():
         accepted = wish.pop("accepted")

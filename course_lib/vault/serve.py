@@ -261,8 +261,9 @@ def run(app, listener, ready=lambda: None, until_stdin_closes=False, **deadlines
     config.http.crowd = crowd
     door = Door(config, crowd, ready)
     app.stop = lambda: setattr(door, "should_exit", True)
-    for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), lambda *_: None)  # uvicorn takes it, finishes, and raises it once more
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: None)  # uvicorn takes it, finishes, and raises it once more
     if until_stdin_closes:
         threading.Thread(target=wait_for_the_end_of, args=(sys.stdin, app.stop), daemon=True).start()
     door.run(sockets=[listener])
