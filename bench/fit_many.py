@@ -77,7 +77,7 @@ def measure(loss, epochs=10, blocks=5, names=None, clock=time.process_time):
     for name in runs:
         difference = largest_difference(trained[OURS], trained[name])
         assert difference < 1e-5, f"{name} trains other students than {OURS}: a weight differs by {difference:.1e}"
-    return harness.in_blocks(runs, blocks, clock=clock)
+    return harness.in_blocks(runs, blocks, clocks=(clock,))[0]
 
 
 def ratios(seconds):

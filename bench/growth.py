@@ -23,7 +23,7 @@ DEPTHS = (8, 14, 20, 26, 32)  # with 64 examples
 BATCH, DEPTH, FIXED = 32, 20, 64
 
 
-def measure(x, y, blocks=3, examples=EXAMPLES, depths=DEPTHS):
+def measure(x, y, blocks=5, examples=EXAMPLES, depths=DEPTHS):
     """{"examples": [(examples, seconds)], "parameters": [(parameters, seconds)]}, each a median of `blocks` epochs."""
     times = -(-max(*examples, FIXED) // len(x))  # the same pictures again, where there are too few of them
     x, y = x.repeat(times, 1, 1, 1), y.repeat(times)
@@ -45,7 +45,7 @@ def measure(x, y, blocks=3, examples=EXAMPLES, depths=DEPTHS):
         runs |= {("depth", depth): run for depth, (run, _) in by_depth.items()}
         for run in runs.values():
             run()
-        seconds = {key: statistics.median(times) for key, times in harness.in_blocks(runs, blocks).items()}
+        seconds = {key: statistics.median(times) for key, times in harness.in_blocks(runs, blocks)[0].items()}
     return {
         "examples": [(n, seconds["n", n]) for n in examples],
         "parameters": [(by_depth[depth][1], seconds["depth", depth]) for depth in depths],
@@ -75,7 +75,7 @@ def alt(found):
         return "; ".join(f"{x:,} {unit} {seconds:.2f} s" for x, seconds in points)
 
     return (
-        "Two plots of seconds per epoch with a cached teacher, both close to a straight line. Left, resnet20: "
+        "Two plots of seconds per epoch with a cached teacher, each with the best straight line. Left, resnet20: "
         f"{told(found['examples'], 'examples')}. Right, ResNets that grow by layers, {FIXED} examples: "
         f"{told(found['parameters'], 'parameters')}."
     )

@@ -29,20 +29,30 @@ def spread(values):
     return Spread(statistics.median(values), min(values), max(values))
 
 
-def in_blocks(runs, least=5, seconds=0.0, before=lambda: None, clock=time.perf_counter):
-    """{name: [seconds of each block]}: in every block each of `runs` works once, each block starting with another one.
+def in_blocks(runs, least=5, seconds=0.0, before=lambda: None, twice=(), clocks=(time.perf_counter,)):
+    """[{name: [seconds of each block]} for each clock]: in every block each of `runs` works once, those in `twice` twice.
 
-    A busy moment of the machine hits all of them alike, so what is compared is compared within a block. At least
-    `least` blocks, and more until `seconds` have passed. before() makes ready, outside the time.
+    Each block starts with another one, every second block goes the other way round, and what is compared is compared
+    within a block: so a busy moment of the machine, or what the one before leaves in its caches, hits all of them alike.
+    At least `least` blocks, and more until `seconds` have passed on the first clock. before() is not timed.
     """
-    names, times, start = list(runs), {name: [] for name in runs}, clock()
-    while (done := len(times[names[-1]])) < least or clock() - start < seconds:
-        turn = done % len(names)
-        for name in names[turn:] + names[:turn]:
+    turns = [*runs, *twice]
+    times, start, done = [{name: [] for name in runs} for _ in clocks], clocks[0](), 0
+    while done < least or clocks[0]() - start < seconds:
+        turn = done % len(turns)
+        block = turns[turn:] + turns[:turn]
+        block = block[:1] + block[:0:-1] if done % 2 else block
+        taken = {name: [0.0] * len(clocks) for name in runs}
+        for name in block:
             before()
-            began = clock()
+            began = [clock() for clock in clocks]
             runs[name]()
-            times[name].append(clock() - began)
+            for i, clock in enumerate(clocks):
+                taken[name][i] += (clock() - began[i]) / block.count(name)
+        for name, each in taken.items():
+            for i, value in enumerate(each):
+                times[i][name].append(value)
+        done += 1
     return times
 
 

@@ -90,23 +90,37 @@ def test_a_record_without_its_marks_on_the_page_is_refused_in_words(harness, tmp
     assert page.read_text(encoding="utf-8") == "# Measurements\n"
 
 
-def test_in_every_block_each_works_once_and_another_one_begins(harness):
-    turns, now = [], iter(range(1000))
+def test_in_every_block_each_works_once_another_one_begins_and_every_second_goes_the_other_way(harness):
+    turns = []
     runs = {name: lambda name=name: turns.append(name) for name in "abc"}
-    times = harness.in_blocks(runs, least=4, clock=lambda: next(now))
-    assert "".join(turns) == "abc" + "bca" + "cab" + "abc"
+    (times,) = harness.in_blocks(runs, least=4)
+    assert "".join(turns) == "abc" + "bac" + "cab" + "acb"
     assert {name: len(taken) for name, taken in times.items()} == {"a": 4, "b": 4, "c": 4}
 
 
+def test_who_works_twice_in_a_block_is_given_the_mean_of_both(harness):
+    now, takes = [0.0], iter([1.0, 3.0, 3.0, 1.0])
+
+    def passes(seconds):
+        now[0] += seconds
+
+    runs = {"uneven": lambda: passes(next(takes)), "even": lambda: passes(5.0)}
+    (times,) = harness.in_blocks(runs, least=2, twice=("uneven",), clocks=(lambda: now[0],))
+    assert times == {"uneven": [2.0, 2.0], "even": [5.0, 5.0]}
+
+
 def test_blocks_go_on_until_the_time_is_over_and_their_preparation_is_not_timed(harness):
-    now, hours = [0.0], 3600.0
+    now = [0.0]
 
     def passes(seconds):
         now[0] += seconds
 
     runs = {"quick": lambda: passes(1.0), "slow": lambda: passes(2.0)}
-    times = harness.in_blocks(runs, least=1, seconds=3 * hours, before=lambda: passes(hours), clock=lambda: now[0])
-    assert times == {"quick": [1.0] * 2, "slow": [2.0] * 2}  # a block takes two hours and three seconds
+    clocks = (lambda: now[0], lambda: now[0] / 4)  # the second one goes slower
+    before = {"before": lambda: passes(100.0)}
+    times, slower = harness.in_blocks(runs, least=1, seconds=300.0, **before, clocks=clocks)
+    assert times == {"quick": [1.0] * 2, "slow": [2.0] * 2}  # a block lasts 203 seconds, all in all
+    assert slower == {"quick": [0.25] * 2, "slow": [0.5] * 2}
 
 
 @pytest.mark.parametrize(
@@ -263,8 +277,8 @@ def test_a_pair_is_measured_from_its_first_step_to_its_row(loop, small, tmp_path
     pytest.importorskip("torchdistill")
     name, x, y = small
     task = loop.tasks.make(name, x, y, 4, tmp_path / "answers")
-    row = loop.summary(loop.measure(task, least=2), len(x))
-    assert row["blocks"] == 2 and set(loop.BARS) < set(row["ratios"])
+    row = loop.summary(*loop.measure(task, least=2), len(x))
+    assert row["blocks"] == 2 and set(loop.BARS) < set(row["ratios"]) == set(row["ratios_of_processor_time"])
     for speed in row["images_per_second"].values():
         assert 0 < speed["min"] <= speed["median"] <= speed["max"]
     assert json.loads(json.dumps(row)) == row
