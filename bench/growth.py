@@ -4,7 +4,6 @@ Parameters grow by layers here, as in the ResNets of He et al.: each further blo
 network that grows by width gets faster per parameter, because wider products use the processor better.
 """
 
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -24,7 +23,7 @@ BATCH, DEPTH, FIXED = 32, 20, 64
 
 
 def measure(x, y, blocks=5, examples=EXAMPLES, depths=DEPTHS):
-    """{"examples": [(examples, seconds)], "parameters": [(parameters, seconds)]}, each a median of `blocks` epochs."""
+    """{"examples": rows, "parameters": rows}: so many of them, and an epoch's seconds: median, min, max of `blocks` epochs."""
     times = -(-max(*examples, FIXED) // len(x))  # the same pictures again, where there are too few of them
     x, y = x.repeat(times, 1, 1, 1), y.repeat(times)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -45,34 +44,36 @@ def measure(x, y, blocks=5, examples=EXAMPLES, depths=DEPTHS):
         runs |= {("depth", depth): run for depth, (run, _) in by_depth.items()}
         for run in runs.values():
             run()
-        seconds = {key: statistics.median(times) for key, times in harness.in_blocks(runs, blocks)[0].items()}
+        seconds = {key: harness.spread(times) for key, times in harness.in_blocks(runs, blocks)[0].items()}
     return {
-        "examples": [(n, seconds["n", n]) for n in examples],
-        "parameters": [(by_depth[depth][1], seconds["depth", depth]) for depth in depths],
+        "examples": [(n, *seconds["n", n]) for n in examples],
+        "parameters": [(by_depth[depth][1], *seconds["depth", depth]) for depth in depths],
     }
 
 
-def line(points):
-    """(slope, share): seconds per unit along the best line, and the largest distance from it as a share of its top."""
-    x, y = np.array(points, dtype=float).T
+def line(rows):
+    """(slope, start, off): seconds = start + slope * x, the best line, and the largest distance of a median from it.
+
+    rows: (x, median, ...) each. The distance is a share of the longest epoch.
+    """
+    x, y = np.array(rows, dtype=float).T[:2]
     slope, start = np.polyfit(x, y, 1)
-    off = np.abs(y - (slope * x + start)).max() / y.max()
-    return float(slope), float(off)
+    return float(slope), float(start), float(np.abs(y - (slope * x + start)).max() / y.max())
 
 
 def sentence(found):
     """What the picture shows, in words."""
-    (per_example, off), (per_parameter, off_parameters) = line(found["examples"]), line(found["parameters"])
+    (per_example, _, off), (per_parameter, _, off_parameters) = line(found["examples"]), line(found["parameters"])
     return (
-        f"An epoch grows by {per_example * 1e3:.1f} ms per example (resnet20; no epoch is further than {off:.0%} of the longest "
-        f"from that line) and by {per_parameter * 1e6:.2f} s per million parameters ({FIXED} examples, ResNets of "
-        f"{DEPTHS[0]} to {DEPTHS[-1]} layers; no epoch is further than {off_parameters:.0%} from that line)."
+        f"An epoch takes {per_example * 1e3:.1f} ms more per example (resnet20; the medians lie within {off:.0%} of the longest "
+        f"epoch of a line) and {per_parameter * 1e6:.2f} s more per million parameters ({FIXED} examples, ResNets of "
+        f"{DEPTHS[0]} to {DEPTHS[-1]} layers; within {off_parameters:.0%} of a line)."
     )
 
 
 def alt(found):
-    def told(points, unit):
-        return "; ".join(f"{x:,} {unit} {seconds:.2f} s" for x, seconds in points)
+    def told(rows, unit):
+        return "; ".join(f"{x:,} {unit} {seconds:.2f} s" for x, seconds, *_ in rows)
 
     return (
         "Two plots of seconds per epoch with a cached teacher, each with the best straight line. Left, resnet20: "
@@ -82,13 +83,16 @@ def alt(found):
 
 
 def picture(found):
-    """The figure: measured epochs, and the best line through them."""
+    """The figure: each epoch's median, from its minimum to its maximum, and the best line through the medians."""
     fig, axes = plots.figure(9, 3.5, columns=(1, 1))
-    labels = {"examples": "examples (resnet20)", "parameters": f"parameters (8 to 32 layers, {FIXED} examples)"}
-    for ax, (name, xlabel) in zip(axes, labels.items(), strict=True):
-        x, y = np.array(found[name], dtype=float).T
-        slope, start = np.polyfit(x, y, 1)
-        ax.plot(x, slope * x + start, "--", color=plots.ROLE["control"][0], linewidth=1)
-        plots.lines(x.tolist(), {"student": y.tolist()}, xlabel, "seconds per epoch", ax)
-        ax.set_ylim(0)
+    labels = {"examples": ("examples (resnet20)", 1), "parameters": (f"thousand parameters ({FIXED} examples)", 1000)}
+    colour, marker = plots.look("student")
+    for ax, (name, (xlabel, unit)) in zip(axes, labels.items(), strict=True):
+        x, y, low, high = np.array(found[name], dtype=float).T
+        slope, start, _ = line(found[name])
+        ends = np.array([0, x.max()])
+        ax.plot(ends / unit, start + slope * ends, "--", color=plots.look("control")[0], linewidth=1)
+        ax.vlines(x / unit, low, high, color=colour, linewidth=2)
+        ax.plot(x / unit, y, marker, color=colour, markersize=7, markeredgecolor="white")
+        ax.set(xlabel=f"{xlabel}\nbars: minimum to maximum of the blocks", ylabel="seconds per epoch", ylim=0)
     return fig

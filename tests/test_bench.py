@@ -317,15 +317,15 @@ def test_a_process_of_its_own_tells_the_memory_of_a_contender(loop, monkeypatch,
 
 def test_growth_finds_the_line_and_the_point_off_it(loop):
     growth = loop.growth
-    slope, off = growth.line([(32, 1.0), (64, 2.0), (128, 4.0)])
-    assert slope == pytest.approx(1 / 32) and off == pytest.approx(0, abs=1e-9)
-    assert growth.line([(1, 1.0), (2, 2.0), (3, 4.0)])[1] > 0.05
+    slope, start, off = growth.line([(32, 1.5), (64, 2.5), (128, 4.5)])
+    assert (slope, start, off) == pytest.approx((1 / 32, 0.5, 0), abs=1e-9)
+    assert growth.line([(1, 1.0), (2, 2.0), (3, 4.0)])[2] == pytest.approx(1 / 3 / 4)  # the middle lies 1/3 s below
 
 
 def test_growth_is_measured_drawn_and_told(loop, small, one_thread):
     growth, (_, x, y) = loop.growth, small
     found = growth.measure(x, y, blocks=1, examples=(8, 16), depths=(8, 14))
-    assert [n for n, _ in found["examples"]] == [8, 16]
-    assert found["parameters"][0][0] < found["parameters"][1][0] and all(s > 0 for _, s in found["parameters"])
+    assert [n for n, *_ in found["examples"]] == [8, 16]
+    assert found["parameters"][0][0] < found["parameters"][1][0] and all(s > 0 for _, s, *_ in found["parameters"])
     growth.picture(found)
     assert "ms per example" in growth.sentence(found) and "16 examples" in growth.alt(found)
