@@ -328,4 +328,4 @@ def test_growth_is_measured_drawn_and_told(loop, small, one_thread):
     assert [n for n, *_ in found["examples"]] == [8, 16]
     assert found["parameters"][0][0] < found["parameters"][1][0] and all(s > 0 for _, s, *_ in found["parameters"])
     growth.picture(found)
-    assert "ms per example" in growth.sentence(found) and "16 examples" in growth.alt(found)
+    assert "ms more per example" in growth.sentence(found) and "16 examples" in growth.alt(found)
