@@ -64,7 +64,10 @@ def test_distances_and_w_are_prada_s(sizes):
 def test_three_questions_by_hand():
     """Points at 0, 3 and 4 on a line, one answer: distances 3 and 1; the threshold after the second is 1.5 - 1.5 = 0."""
     watch = Watch(near=0.1)
-    seen = [Seen([0], [0], [False], np.zeros((1, 16)), [0], np.array([[v]]), [v * v / 2]) for v in (0.0, 3.0, 4.0)]
+    seen = [
+        Seen([0], [0], [False], np.zeros((1, 16), np.float32), [0], np.array([[v]]), [v * v / 2])
+        for v in (0.0, 3.0, 4.0)
+    ]
     for one in seen:
         watch.see(one, 0.0)
     assert math.isnan(seen[0].distances["key"][0])
@@ -91,6 +94,13 @@ def test_one_request_or_many_make_the_same_numbers():
     x = np.random.default_rng(2).uniform(size=(300, 6))
     one, many = fed(x, 1).numbers(), fed(x, 60).numbers()
     assert one == pytest.approx(many, abs=1e-6)
+
+
+def test_one_large_request_is_many_small_ones():
+    x = np.random.default_rng(2).uniform(size=(1500, 6))
+    large, small = fed(x, 1500), fed(x, 1)
+    assert large.rows == small.rows and large.visited == small.visited and large.taken == small.taken
+    assert large.odd.share() == small.odd.share() and large.distances.shape == (500,)
 
 
 def test_nothing_is_judged_before_a_hundred():
@@ -216,5 +226,5 @@ def test_memory_is_bounded():
 
 def size(watch):
     arrays = [watch.distances, *(a for one in watch.sets.values() for a in (one.points, one.halves))]
-    plain = [watch.minutes, watch.odd, watch.again, watch.visited]
+    plain = [watch.minutes, watch.odd.flags, watch.again.flags, watch.visited]
     return sum(a.nbytes for a in arrays) + sum(map(sys.getsizeof, plain))

@@ -3,6 +3,7 @@
 import hmac
 
 import numpy as np
+from scipy.special import expit, logit
 
 QUANTUM = 1 / 16  # inputs that agree when rounded to this get the same keyed noise; the digits' own grey levels
 
@@ -20,9 +21,7 @@ def reverse_sigmoid(probs, beta, gamma):
 
     y' = a (y - r(y)), r(y) = beta (s(gamma s^-1(y)) - 1/2), s the sigmoid, a so that each row's sum is 1.
     """
-    y = probs.clip(1e-7, 1 - 1e-7)  # s^-1 is infinite at 0 and at 1
-    r = beta * (1 / (1 + np.exp(-gamma * np.log(y / (1 - y)))) - 0.5)
-    return normalised(y - r)
+    return normalised(probs - beta * (expit(gamma * logit(probs)) - 0.5))
 
 
 def keyed_noise(probs, x, sd, secret):

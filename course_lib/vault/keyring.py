@@ -50,7 +50,7 @@ class Keyring:
             raise Refusal(403, f"this key is for {key.scope}, and this takes one for {scope}", "wrong-scope")
         return key
 
-    def new(self, pseudonym, cohort, scope, budget, expires, per_person):
+    def new(self, pseudonym, cohort, scope, budget, expires, per_person, accepted=False):
         """A new key's token, which is shown once. per_person: keys that one pseudonym may hold; 0: any number."""
         token, now = keys.new_token(self.class_name), self.now()
         for what, value in (("a pseudonym", pseudonym), ("a cohort", cohort)):
@@ -66,10 +66,21 @@ class Keyring:
             raise ValueError(
                 f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
             )
-        row = (keys.hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires)
-        insert = "INSERT INTO keys (hash, pseudonym, cohort, class, scope, budget, created, expires) VALUES (?,?,?,?,?,?,?,?)"
+        row = (
+            keys.hashed(token),
+            pseudonym,
+            cohort,
+            self.class_name,
+            scope,
+            budget,
+            now,
+            expires,
+            now if accepted else None,
+        )
+        columns = "hash, pseudonym, cohort, class, scope, budget, created, expires, accepted_rules"
+        insert = f"INSERT INTO keys ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"
         i = self.ledger.change(lambda db: db.execute(insert, row).lastrowid)
-        self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, None))
+        self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, row[-1]))
         return token
 
     def set(self, key, column, value):

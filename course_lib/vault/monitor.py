@@ -51,11 +51,9 @@ class Eye:
         centred = reference - self.centre
         values, vectors = np.linalg.eigh(centred[:half].T @ centred[:half] / half)
         whitening = vectors / np.sqrt(values.clip(0) + 0.05 * values.mean())  # a direction that never varies has no say
-        self.maps = np.ascontiguousarray(np.concatenate([projection, whitening], 1))  # (D, K + D)
-        mapped = centred @ self.maps  # (N, K + D)
-        self.far = np.quantile(
-            (mapped[half:, K:] ** 2).sum(1), 0.99
-        )  # 1 in 100 honest pictures looks like none we know
+        self.maps = np.concatenate([projection, whitening], 1).astype(np.float32)  # (D, K + D)
+        mapped = centred.astype(np.float32) @ self.maps  # (N, K + D)
+        self.far = float(np.quantile((mapped[half:, K:] ** 2).sum(1), 0.99))  # 1 in 100 honest pictures is beyond
         cells = rng.permutation(len(reference))[:CELLS]
         self.cells, self.halves = np.ascontiguousarray(mapped[cells, :K].T), (mapped[cells, :K] ** 2).sum(1) / 2
         gaps = ((centred[cells, None] - centred[cells]) ** 2).sum(2) ** 0.5
@@ -66,12 +64,12 @@ class Eye:
         """x (B, D), the victim's labels (B,) -> Seen: all that the monitor needs of these rows."""
         points = x - self.centre
         if len(x) == 1:  # numpy is faster without the second axis
-            mapped = points[0] @ self.maps
+            mapped = points[0].astype(np.float32) @ self.maps
             z, white = mapped[:K], mapped[K:]
             cell, odd = int((z @ self.cells - self.halves).argmax()), bool(white @ white > self.far)
             halves = [float(points[0] @ points[0]) / 2]
             return Seen([int(labels[0])], [cell], [odd], z[None], [_digest(x[0])], points, halves)
-        mapped = points @ self.maps
+        mapped = points.astype(np.float32) @ self.maps
         z, white = mapped[:, :K], mapped[:, K:]
         cells = (z @ self.cells - self.halves).argmax(1).tolist()
         odd = (np.einsum("ij,ij->i", white, white) > self.far).tolist()
@@ -109,7 +107,7 @@ class Seen:
         key, cohort = self.distances.get("key", nothing), self.distances.get("cohort", nothing)
         if len(self.labels) == 1:
             head = self.HEAD.pack(self.digests[0], self.labels[0], self.cells[0], self.odd[0], key[0], cohort[0])
-            return head + self.z.astype("<f4").tobytes()
+            return head + self.z.tobytes()
         out = np.empty(len(self.labels), self.RECORD)
         out["digest"], out["label"], out["cell"], out["odd"] = self.digests, self.labels, self.cells, self.odd
         out["key"], out["cohort"], out["z"] = key, cohort, self.z
@@ -131,9 +129,8 @@ class Watch:
         self.near, self.per, self.rows = near, per, 0
         self.minutes = deque()  # [minute, rows] of the last hour
         self.hour = 0
-        self.visited, self.cells = bytearray(CELLS), 0
-        self.odd, self.odd_sum = deque(maxlen=LAST), 0
-        self.again, self.again_sum = deque(maxlen=LAST), 0
+        self.visited = set()
+        self.odd, self.again = _Share(), _Share()
         self.sets = {}  # label: _Growing
         self.distances, self.taken = np.empty(DISTANCES), 0
         self.w = None
@@ -148,20 +145,29 @@ class Watch:
                 self._set(label).replay(distance, z)
         else:
             nearest = seen.distances[self.per] = self._nearest(seen)
-        for odd, cell, distance in zip(seen.odd, seen.cells, nearest, strict=True):
-            if not self.visited[cell]:
-                self.visited[cell] = 1
-                self.cells += 1
-            self.odd_sum += odd - (self.odd[0] if len(self.odd) == LAST else 0)
-            self.odd.append(odd)
-            again = distance < self.near  # nan is not
-            self.again_sum += again - (self.again[0] if len(self.again) == LAST else 0)
-            self.again.append(again)
-            if distance == distance:  # not nan
-                self.distances[self.taken % DISTANCES] = distance
-                self.taken += 1
-                if self.taken > ENOUGH and self.taken % EVERY == 1:
-                    self.w = prada_w(self.distances[: min(self.taken, DISTANCES)])
+        self.visited.update(seen.cells)
+        self.odd.add(seen.odd)
+        self.again.add([distance < self.near for distance in nearest])  # nan is not
+        self._test([distance for distance in nearest if distance == distance])
+
+    def _test(self, distances):
+        """Take in distances, and test the newest 500 whenever another 25 have come."""
+        taken = self.taken + len(distances)
+        last = taken - (taken - 1) % EVERY  # the newest test is after so many distances
+        if last > max(ENOUGH, self.taken):
+            self._keep(distances[: last - self.taken])
+            self.w = prada_w(self.distances[: min(last, DISTANCES)])
+            distances = distances[len(distances) - (taken - last) :]
+        self._keep(distances)
+
+    def _keep(self, distances):
+        if len(distances) == 1:
+            self.distances[self.taken % DISTANCES] = distances[0]
+            self.taken += 1
+            return
+        self.taken += len(distances)
+        newest = distances[-DISTANCES:]
+        self.distances[np.arange(self.taken - len(newest), self.taken) % DISTANCES] = newest
 
     def pass_time(self, now):
         """No question, but time has passed: the last hour is another one."""
@@ -169,13 +175,12 @@ class Watch:
 
     def numbers(self):
         """{statistic: its value now}; None where there is not yet enough to judge."""
-        enough = len(self.odd) >= ENOUGH
         return {
             "volume": self.hour,
-            "coverage": self.cells / CELLS,
+            "coverage": len(self.visited) / CELLS,
             "prada_delta": self.w,
-            "ood_share": self.odd_sum / len(self.odd) if enough else None,
-            "duplicate_share": self.again_sum / len(self.again) if enough else None,
+            "ood_share": self.odd.share(),
+            "duplicate_share": self.again.share(),
         }
 
     def unusual(self, settings, keys=1):
@@ -186,30 +191,29 @@ class Watch:
         out = {}
         if settings.volume and self.hour > settings.volume * keys:
             out["volume"] = (self.hour, settings.volume * keys)
-        if settings.coverage and self.per == "key" and self.cells > settings.coverage * CELLS:
-            out["coverage"] = (self.cells / CELLS, settings.coverage)
+        if settings.coverage and self.per == "key" and len(self.visited) > settings.coverage * CELLS:
+            out["coverage"] = (len(self.visited) / CELLS, settings.coverage)
         if settings.prada_delta and self.w is not None and self.w < settings.prada_delta:
             out["prada_delta"] = (self.w, settings.prada_delta)
-        seen = len(self.odd)
-        if seen >= ENOUGH:
-            if settings.ood_share and self.odd_sum > settings.ood_share * seen:
-                out["ood_share"] = (self.odd_sum / seen, settings.ood_share)
-            if settings.duplicate_share and self.again_sum > settings.duplicate_share * seen:
-                out["duplicate_share"] = (self.again_sum / seen, settings.duplicate_share)
+        if settings.ood_share and (share := self.odd.share()) is not None and share > settings.ood_share:
+            out["ood_share"] = (share, settings.ood_share)
+        if settings.duplicate_share and (share := self.again.share()) is not None and share > settings.duplicate_share:
+            out["duplicate_share"] = (share, settings.duplicate_share)
         return out
 
     def _nearest(self, seen):
         """Each row's distance to the nearest earlier question with its label."""
         if len(seen.labels) == 1:
             return [self._set(seen.labels[0]).nearest_one(seen.points[0], seen.halves[0], seen.z[0])]
-        out = [math.nan] * len(seen.labels)
-        for label in dict.fromkeys(seen.labels):
-            rows = [i for i, one in enumerate(seen.labels) if one == label]
-            for i, d in zip(
-                rows, self._set(label).nearest(seen.points[rows], seen.halves[rows], seen.z[rows]), strict=True
-            ):
-                out[i] = d
-        return out
+        labels = np.array(seen.labels)
+        order = np.argsort(labels, kind="stable")  # by label, and in a label as they came
+        points, halves, z = seen.points[order], seen.halves[order], seen.z[order]
+        ends, out, start = np.flatnonzero(np.diff(labels[order], append=-1)) + 1, np.empty(len(order)), 0
+        for end in ends.tolist():
+            rows = slice(start, end)
+            out[order[rows]] = self._set(seen.labels[order[start]]).nearest(points[rows], halves[rows], z[rows])
+            start = end
+        return out.tolist()
 
     def _set(self, label):
         if label not in self.sets:
@@ -236,7 +240,8 @@ class _Growing:
 
     def __init__(self):
         self.points = self.halves = None  # (capacity, D), (capacity,) |point|^2 / 2; made by the first that joins
-        self.held, self.room = 0, GROWING
+        self.held = self.place = 0  # how many there are, and where the next one goes
+        self.room = GROWING
         self.old = []  # z (K,) of those that joined before a restart: all that is left of them
         self.count = 0  # questions that ever joined
         self.sum = self.squares = self.threshold = 0.0  # of the distances at which they joined
@@ -251,14 +256,17 @@ class _Growing:
             best = halves + (self.halves[: self.held, None] - self.points[: self.held] @ points.T).min(0)
         if self.old:
             best = np.minimum(best, [self._to_old(row) for row in z])
-        among = halves[:, None] + halves - points @ points.T
-        out = []
-        for i, point in enumerate(points):
-            distance, joined = self._take(best[i])
-            if joined:
-                self._join(point, halves[i])
-                np.minimum(best, among[i], out=best)
+        among = (halves[:, None] + halves - points @ points.T) if len(points) > 1 else None
+        out, joined = [], []
+        for i in range(len(points)):
+            distance, joins = self._take(float(best[i]))
             out.append(distance)
+            if joins:
+                joined.append(i)
+                if among is not None:
+                    np.minimum(best, among[i], out=best)
+        if joined:
+            self._join(points[joined[-GROWING:]], halves[joined[-GROWING:]])
         return out
 
     def nearest_one(self, point, half, z):
@@ -270,7 +278,7 @@ class _Growing:
             best = min(best, self._to_old(z))
         distance, joined = self._take(best)
         if joined:
-            self._join(point, half)
+            self._join(point[None], half)
         return distance
 
     def replay(self, distance, z):
@@ -296,17 +304,41 @@ class _Growing:
             self.threshold = max(self.threshold, mean - math.sqrt(max(self.squares / self.count - mean * mean, 0.0)))
         return (math.nan if first else distance), True
 
-    def _join(self, point, half):
+    def _join(self, points, halves):
+        """Points (m, D) take the places of the oldest."""
         if self.points is None:
-            self.room = GROWING if len(point) <= 128 else GROWING_LARGE
-            self.points, self.halves, self.place = np.empty((4, len(point))), np.empty(4), 0
-        elif self.held == len(self.points) < self.room:
+            self.room = GROWING if points.shape[1] <= 128 else GROWING_LARGE
+            self.points, self.halves = np.empty((4, points.shape[1])), np.empty(4)
+        points, halves = points[-self.room :], halves[-self.room :] if len(points) > 1 else halves
+        while self.held + len(points) > len(self.points) and len(self.points) < self.room:
             self.points = np.concatenate([self.points, np.empty_like(self.points)])
             self.halves = np.concatenate([self.halves, np.empty_like(self.halves)])
-        self.points[self.place], self.halves[self.place] = point, half
-        self.held, self.place = min(self.held + 1, self.room), (self.place + 1) % self.room
-        if self.old and len(self.old) + self.held > self.room:
-            del self.old[0]
+        one = slice(self.place, self.place + 1)
+        places = one if len(points) == 1 else np.arange(self.place, self.place + len(points)) % self.room
+        self.points[places], self.halves[places] = points, halves
+        self.place = (self.place + len(points)) % self.room
+        self.held = min(self.held + len(points), self.room)
+        if self.old:
+            del self.old[: max(0, len(self.old) + self.held - self.room)]
+
+
+class _Share:
+    """The share of the last 200 rows of which something is true."""
+
+    def __init__(self):
+        self.flags, self.true = deque(maxlen=LAST), 0
+
+    def add(self, flags):
+        if len(flags) == 1:
+            self.true += flags[0] - (self.flags[0] if len(self.flags) == LAST else 0)
+            self.flags.append(flags[0])
+        else:
+            self.flags.extend(flags)
+            self.true = sum(self.flags)
+
+    def share(self):
+        """None where there is not yet enough to judge."""
+        return self.true / len(self.flags) if len(self.flags) >= ENOUGH else None
 
 
 def prada_w(distances):

@@ -128,10 +128,13 @@ class Service(Door):
             for victim in self.victims.values()
         ]
 
-    def new_key(self, pseudonym, cohort="class", scope="predict", budget=None, expires=None):
-        """A new key's token; it is shown once. budget: rows; expires: seconds since 1970."""
+    def new_key(self, pseudonym, cohort="class", scope="predict", budget=None, expires=None, accepted=False):
+        """A new key's token; it is shown once. budget: rows; expires: seconds since 1970.
+
+        accepted: its holder has accepted the rules already.
+        """
         per_person = self.policy.identity.keys_per_person if scope != "instructor" else 0
-        return self._written(self.keyring.new, pseudonym, cohort, scope, budget, expires, per_person)
+        return self._written(self.keyring.new, pseudonym, cohort, scope, budget, expires, per_person, accepted)
 
     def keys(self):
         """Every key, as the page shows it; never its secret."""
