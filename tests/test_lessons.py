@@ -258,3 +258,24 @@ def test_the_exported_page_asks_no_other_host_and_shows_every_picture(source, tm
     assert len(pictures) >= stored > 0 and all(drawn and alt for drawn, alt in pictures)
     assert all(formulas) and (formulas or "$" not in prose(source))
     assert not re.search(r"\$[^$\n]*\\[a-z]+", text), "a formula that was left as TeX"
+
+
+# ---- without Jupyter ----
+
+BARE = """
+import runpy, sys
+for name in ("IPython", "ipywidgets", "ipykernel", "jupyterlab", "accelerate"):
+    sys.modules[name] = None  # an import of it fails
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_lesson_05_runs_as_a_script_where_jupyter_and_accelerate_are_not_installed(tmp_path):
+    (source,) = [source for source in SOURCES if source.stem.startswith("05")]
+    settings = {**os.environ, "COURSE_DATA": str(tmp_path), "COURSE_PROGRESS": str(tmp_path / "progress")}
+    run = subprocess.run(
+        [sys.executable, "-c", BARE, source], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=600
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.count("✓ Exercise 5.") == len(checks(source))
+    assert "Pictures per second by rung. here" in run.stdout and "processes: 2" in run.stdout
