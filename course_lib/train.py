@@ -41,6 +41,7 @@ def fit(
     channels_last=False,
     compile=False,
     checkpoint=None,
+    label=None,
 ):
     """Train the model in place and return it, in eval mode. data = (x, *targets), each (N, ...).
 
@@ -53,6 +54,7 @@ def fit(
     channels_last: weights and pictures in the order that convolutions are fastest in. compile: through torch.compile.
     checkpoint: a file; each epoch's end is kept in it, and the same call goes on from there.
     on_epoch(epoch, predict) is called after each epoch; predict(x) gives the logits (N, C) at that moment.
+    label: what the line of progress calls this training.
     What is frozen (freeze) stays as it is, in eval mode. Ctrl-C leaves the model as its last step made it. Under torchrun
     the processes train one model together (processes).
     """
@@ -62,7 +64,7 @@ def fit(
     )
     done = 0
     try:
-        with _threads(model, data[0].device), Progress(count(epochs, "epoch"), 1) as progress:
+        with _threads(model, data[0].device), Progress(label or count(epochs, "epoch"), 1) as progress:
             how |= dict(views=views, checkpoint=checkpoint, tick=progress.step)
             for done in train_epochs(model, data, loss, epochs, batch_size, lr, seed, **how):
                 if on_epoch:

@@ -20,12 +20,9 @@ import copy
 import hashlib
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler keeps its own log to itself
 import torch
 import torch.nn.functional as F
 
@@ -87,7 +84,8 @@ print(f"loaded in {time.perf_counter() - start:.2f} s; {x.numel() * x.element_si
 # **Idea.** A cat two pixels further to the left, or mirrored, is still a cat. Training shows each picture shifted and
 # mirrored at random, *augmented*. Drawn anew each time, such a view can't be repeated. Give it a number, and it can be
 # named, kept and looked up.
-#
+
+# %% [markdown]
 # ### Exercise 5.1 · See a picture in a view · 10 minutes · difficulty ●●●
 #
 # Frame the picture with `shift` black pixels on every side. Cut it out again at its own size, `down` and `right` from
@@ -143,7 +141,8 @@ print("views with a shift of 4, mirrored or not:", 2 * (2 * 4 + 1) ** 2)
 # **Idea.** At full size a teacher has *batch normalisation*: in train mode it computes with the mean of the batch, and
 # remembers it. One careless `.train()` and the teacher's answers depend on who else is in the batch, and drift.
 # Libraries in use have shipped this: in torchdistill 1.1.5 the caller must call `.eval()`.
-#
+
+# %% [markdown]
 # ### Exercise 5.2 · Ask a teacher, whatever mode it is in · 5 minutes · difficulty ●○○
 #
 # The teacher may come in any mode. Its answer has no gradient and depends on no neighbour, and nothing in the teacher
@@ -176,11 +175,21 @@ how = dict(batch_size=BATCH, optimiser=sgd, schedule=one_cycle, channels_last=Tr
 teacher = network(TEACHER, C, CHANNELS, seed=100)
 start = time.perf_counter()
 many_views = some_views(2 * (2 * SHIFT + 1) ** 2 if MIRROR else (2 * SHIFT + 1) ** 2, SHIFT, MIRROR)
-fit(teacher, (x, y), cross_entropy, TEACHER_EPOCHS, lr=LR / 2, views=many_views, precision=PRECISION, **how)
+fit(
+    teacher,
+    (x, y),
+    cross_entropy,
+    TEACHER_EPOCHS,
+    lr=LR / 2,
+    views=many_views,
+    precision=PRECISION,
+    label="teacher",
+    **how,
+)
 teacher_seconds = time.perf_counter() - start
 teacher_val = predict(teacher, x_val).cpu()
 teacher_on_val = accuracy(teacher_val, y_val)
-print(f"the teacher after {teacher_seconds:.0f} s of training: {teacher_on_val} on val")
+print(f"the teacher after {TEACHER_EPOCHS} epochs and {teacher_seconds:.0f} s: {teacher_on_val} on val")
 
 # %% [markdown]
 # ## The limit
@@ -188,7 +197,8 @@ print(f"the teacher after {teacher_seconds:.0f} s of training: {teacher_on_val} 
 # **Idea.** Before you make something faster, work out how fast it can get. A student's step costs its forward and its
 # backward pass; that must be paid. Asking the teacher is a forward pass of the teacher. Count both, in FLOPs, and you
 # know what a cache can win at most.
-#
+
+# %% [markdown]
 # ### Exercise 5.3 · What a cache can gain · 6 minutes · difficulty ●●○
 #
 # A picture costs the teacher `teacher_forward` FLOPs per answer and the student `student_step` per training step.
@@ -238,7 +248,8 @@ print(f"it pays off once all students together have more than {len(views.ids)} e
 # **Idea.** A cache that serves the wrong teacher's answers is worse than none: the student learns, accuracy looks
 # plausible, and nobody notices. So the file carries a *key*: a word made from everything that the answers depend on.
 # Another key, another file.
-#
+
+# %% [markdown]
 # ### Exercise 5.4 · The key of a cache · 8 minutes · difficulty ●●○
 #
 # Make a word, at most 64 letters and digits, that is another one whenever the answers could be: another weight, another
@@ -322,7 +333,8 @@ print("kept and fresh are the same, to rounding:", torch.allclose(kept, fresh, r
 # **Idea.** A *bfloat16* number has the range of a float32 and 8 binary digits in place of 24. Products and convolutions
 # survive that; sums of many small steps do not. So in *mixed precision* the passes run in bfloat16, and the weights, the
 # loss and the optimiser stay in float32. `torch.autocast` sees to it.
-#
+
+# %% [markdown]
 # ### Exercise 5.6 · A step in mixed precision · 7 minutes · difficulty ●●○
 #
 # One training step. The student answers under `torch.autocast(device_type, torch.bfloat16)`; the weights stay float32.
@@ -531,7 +543,8 @@ for kind, run in recorded.items():
 #
 # Read the bars against the limit: what is left above the top rung is all that cleverness could still win. To go faster
 # from there, you need a smaller student, fewer steps, or another machine.
-#
+
+# %% [markdown]
 # ### Where does a step's time go?
 #
 # torch's profiler tells. Each row is one kind of operation, in a few steps of the top rung.
@@ -550,7 +563,8 @@ for key in sorted(spent, key=spent.get, reverse=True)[:6]:
 # %% [markdown]
 # Nearly all of it should be convolutions and batch normalisation, forward and backward. A copy from host to device, or a
 # `_local_scalar_dense` (that is `.item()`), high in this table is a loop that waits.
-#
+
+# %% [markdown]
 # **DataLoader workers.** With `num_workers=4` a DataLoader changes pictures in four other processes. On Windows and macOS
 # each of them starts a new Python and imports your program again; what is defined in a notebook cell isn't there, and the
 # loop hangs or fails. Linux copied the running process until Python 3.13, and starts a clean one since 3.14. Pictures
@@ -561,26 +575,31 @@ for key in sorted(spent, key=spent.get, reverse=True)[:6]:
 #
 # **The primary comparison**, named before it is run: *accuracy on test, distilled against alone.* Both take the same
 # number of updates with the same step size, the same pictures in the same views. `LR` was the best of three for the
-# student alone, `T` the best of three for the distilled one, in a trial on val with other seeds. **Predict** the
-# difference in percent points.
+# student alone, `T` the best of three for the distilled one, in a trial on CIFAR-10's val with other seeds.
+# **Predict** the difference in percent points.
 
 # %%
 my_points = 2.0  # change me before you go on
 
 
 # %%
-def students_of(target, loss):
+def students_of(name, target, loss):
     """SEEDS students; each seed has its own first weights, order and views."""
     settings = dict(precision=keep["precision"], views=views, lr=LR, **{**how, "channels_last": keep["channels_last"]})
-    return [fit(new_student(seed), (x, *target), loss, EPOCHS, seed=seed, **settings) for seed in range(SEEDS)]
+    return [
+        fit(new_student(seed), (x, *target), loss, EPOCHS, seed=seed, label=f"{name}, seed {seed}", **settings)
+        for seed in range(SEEDS)
+    ]
+
+
+def smoothed(logits, labels):
+    return cross_entropy(logits, labels, 0.1)
 
 
 start = time.perf_counter()
-students = {
-    "alone": students_of((y,), cross_entropy),
-    "label smoothing": students_of((y,), lambda logits, labels: cross_entropy(logits, labels, 0.1)),
-    "distilled": students_of((answers,), lambda logits, says: kd_loss(logits, says, T)),
-}
+students = {"alone": students_of("alone", (y,), cross_entropy)}
+students["label smoothing"] = students_of("label smoothing", (y,), smoothed)
+students["distilled"] = students_of("distilled", (answers,), lambda logits, says: kd_loss(logits, says, T))
 students_seconds = time.perf_counter() - start
 print(f"{3 * SEEDS} students in {students_seconds:.0f} s")
 
@@ -606,7 +625,8 @@ show(ax.figure, f"Accuracy on test with 95% intervals. {words}")
 # %% [markdown]
 # A short training of a small student: the numbers are far from the best that these networks reach, and the comparison is
 # about this cost, not about any other. Agreement says how much of the teacher's behaviour came over; it asks no label.
-#
+
+# %% [markdown]
 # ## Two processes
 #
 # **Idea.** Several GPUs train one model when each takes its share of every batch and the gradients are averaged. The mean
@@ -614,6 +634,11 @@ show(ax.figure, f"Accuracy on test with 95% intervals. {words}")
 # Face Accelerate as soon as `torchrun` starts it more than once; here on two processes of the CPU.
 
 # %%
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
 program = """
 import sys
 import torch
@@ -697,8 +722,8 @@ if os.environ.get("COURSE_RECORD"):  # makers of the course keep this run beside
     figures |= {"accuracy_test": {name: str(one) for name, one in found.items()}, **record.surroundings()}
     record.write(ROOT / "results" / f"lesson_05_{tier()}.json", figures)
 print(
-    f"Fast is: pay for the teacher once ({bound:.2f} times at most, by FLOPs), keep pictures where they are used, wait for "
-    f"nothing, and stop at the limit: {speeds[order[-1]]:,.0f} of {top:,.0f} pictures/s here, "
+    f"Pay for the teacher once ({bound:.2f} times at most, by FLOPs), keep pictures where they are used, wait for nothing, "
+    f"and know the limit: {speeds[order[-1]]:,.0f} of {top:,.0f} pictures/s here, "
     f"{speeds[order[-1]] / speeds['plain loop']:.1f} times the plain loop."
 )
 
