@@ -53,9 +53,11 @@ def test_each_loss_is_counted_as_itself():
     assert found.delay.value == pytest.approx(5 / 4)
 
 
-def test_a_label_alone_says_no_confidence():
-    found = cost(days((says(0, 1.0), 0.0), (says(0, 1.0), 0.0)), lambda x: says(0, 0.99, len(x)))
-    assert (found.label_lost.value, found.confidence_lost.value) == (0, 1)
+def test_a_label_alone_says_no_confidence_and_a_rounded_one_does():
+    alone, rounded = np.eye(10, dtype=int)[:1], np.eye(10)[:1]
+    found = [cost(days((probs, 0.0), (probs, 0.0)), lambda x: says(0, 0.99, len(x))) for probs in (alone, rounded)]
+    assert [one.label_lost.value for one in found] == [0, 0]
+    assert [one.confidence_lost.value for one in found] == [1, 0]
 
 
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy():

@@ -124,7 +124,7 @@ class Served(NamedTuple):
     """What became of a question."""
 
     question: Question
-    probs: np.ndarray | None  # (rows, C); None: it was refused, and given up
+    probs: np.ndarray | None  # (rows, C); whole numbers: labels alone; None: it was refused, and given up
     delay: float  # seconds between the first try and the answer, or until it was given up
 
 
@@ -169,7 +169,8 @@ def _arrived(answer):
 def through(service, model, day, address=lambda user, turn: ""):
     """ask(user, x) -> Future of probs, of a service in this process. Every user of a day gets a key; a class shares a cohort.
 
-    address(user, turn): where that user's request number `turn` comes from. Labels alone come as a 1 at the label.
+    address(user, turn): where that user's request number `turn` comes from. Labels alone come as a 1 at the label, as
+    whole numbers: no confidence was said.
     """
     keys, turns = {}, {}
     classes = len(service.victims[model].classes)
@@ -193,7 +194,7 @@ def _probs(future, classes):
             out.set_exception(done.exception())
         else:
             reply = done.result()
-            out.set_result(np.eye(classes)[reply.labels] if reply.probs is None else reply.probs)
+            out.set_result(np.eye(classes, dtype=int)[reply.labels] if reply.probs is None else reply.probs)
 
     future.add_done_callback(settle)
     return out

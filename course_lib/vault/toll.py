@@ -68,7 +68,7 @@ def _rows(day, undefended):
     in_time = answered & (delay <= LATE)
     top = np.where(answered[:, None], probs, 0.0)
     label, sure = top.argmax(1), top.max(1)
-    bare = (top > 0).sum(1) == 1  # a label alone says no confidence
+    bare = np.repeat([one.probs is not None and one.probs.dtype.kind == "i" for one in day], sizes)  # labels alone
     labels = np.concatenate([one.question.labels for one in day])
     return {
         "behaviour": np.repeat([behaviour_of(one.question.user) for one in day], sizes),
