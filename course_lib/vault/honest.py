@@ -177,8 +177,7 @@ def through(service, model, day, address=lambda user, turn: ""):
 
     def ask(user, x):
         if user not in keys:
-            keys[user] = service.new_key(f"{user}; {day}", cohort=f"{behaviour_of(user)}; {day}")
-            service.accept_rules(keys[user])
+            keys[user] = service.new_key(f"{user}; {day}", cohort=f"{behaviour_of(user)}; {day}", accepted=True)
         turns[user] = turns.get(user, -1) + 1
         return _probs(service.ask(keys[user], model, x, address=address(user, turns[user])), classes)
 
