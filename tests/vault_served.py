@@ -15,9 +15,9 @@ ROW = [0.1, 0.2, 0.3, 0.4]
 class Served:
     """.service, .address, .port, .key (has accepted the rules), .teacher (an instructor's key), .clock"""
 
-    def __init__(self, folder, control="word-for-programs-of-this-computer", lan=False, **deadlines):
+    def __init__(self, folder, control="word-for-programs-of-this-computer", lan=False, victims=TOY, **deadlines):
         self.clock = Clock()
-        self.service = Service(folder, victims=TOY, clock=self.clock)
+        self.service = Service(folder, victims=victims, clock=self.clock)
         self.key, self.teacher = self.new_key("ada"), self.service.new_key("teacher", scope="instructor")
         self.control, self.app = control, app.for_service(self.service, control=control, lan=lan)
         listener, ready = serve.listen("127.0.0.1", 0), threading.Event()

@@ -20,9 +20,10 @@ from starlette.routing import Route
 from course_lib.vault import leaderboard, openapi, page, rules
 from course_lib.vault.client import private
 from course_lib.vault.desk import desk
+from course_lib.vault.ledger import Full
 from course_lib.vault.policy import PolicyError
 from course_lib.vault.reading import read_json, read_question, request_name
-from course_lib.vault.refusal import Refusal
+from course_lib.vault.refusal import Refusal, ledger_full
 from course_lib.vault.replies import (
     SAFE,
     bearer,
@@ -61,6 +62,7 @@ class App:
             routes=[*api_routes(self), *more],
             exception_handlers={
                 Refusal: refused,
+                Full: full,
                 HTTPException: not_found,
                 Exception: failed,
             },
@@ -187,6 +189,10 @@ async def not_found(request, error):
     return refusal_reply(Refusal(error.status_code, detail, slug, headers=dict(error.headers or {})))
 
 
+async def full(request, error):
+    return refusal_reply(ledger_full(error))
+
+
 async def failed(request, error):
     return refusal_reply(broken(error))
 
@@ -227,7 +233,7 @@ def api_routes(app):
         return reply({"status": "ok", "vault": "distillation, hands on", "class": service.class_name, "api": "v1"})
 
     async def document(request):
-        return reply(openapi.DOCUMENT)
+        return reply(openapi.document(service.victims, service.policy.limits.rows_per_request))
 
     async def rules_of_engagement(request):
         return reply({"object": "rules", "text": rules.TEXT})

@@ -1,4 +1,7 @@
-"""The vault's API, described: an OpenAPI 3.1 document that says what app.py does, no more and no less."""
+"""The vault's API, described: an OpenAPI 3.1 document that says what the routes do, no more and no less."""
+
+from course_lib.vault.door import LARGEST
+from course_lib.vault.reading import MOST_ROWS
 
 
 def prediction(reply):
@@ -46,7 +49,6 @@ def constant(text):
     return {"const": text}
 
 
-ROW = of("array", items=of("number"), minItems=1, maxItems=4096)
 TEXT = of("string")
 COUNT = of("integer", minimum=0)
 
@@ -57,22 +59,6 @@ SCHEMAS = {
         "properties": {"type": TEXT, "title": TEXT, "status": of("integer"), "detail": TEXT},
         "required": ["type", "title", "status", "detail"],
     },
-    "Question": thing(
-        2,
-        model=of("string", description="an id from GET /v1/models"),
-        inputs={
-            "description": "One row of numbers, or up to 1,024 rows; finite, as many numbers in each as the model's shape. "
-            "Or, for many rows, base64 of float64 (little-endian, row after row), with `shape`.",
-            "anyOf": [ROW, of("array", items=ROW, minItems=1, maxItems=1024), of("string", contentEncoding="base64")],
-        },
-        shape={
-            "description": "[rows, numbers in a row]; with base64, and only then",
-            "type": "array",
-            "items": of("integer", minimum=1),
-            "minItems": 2,
-            "maxItems": 2,
-        },
-    ),
     "Answer": thing(
         1,
         label=COUNT,
@@ -116,6 +102,44 @@ SCHEMAS = {
         "type": "object",
         "properties": {"id": TEXT, "shape": of("array", items=of("integer")), "classes": of("integer")},
         "required": ["id", "shape", "classes"],
+    },
+    "Submission": {
+        "type": "object",
+        "description": "Shares in whole points, 0 to 100, with their 95% intervals.",
+        "properties": {
+            "object": constant("submission"),
+            "model": TEXT,
+            "architecture": TEXT,
+            "agreement": ref("Share"),
+            "accuracy": ref("Share"),
+            "questions": COUNT,
+            "cents": of("number"),
+            "policy_version": TEXT,
+            "left_this_hour": COUNT,
+        },
+        "required": [
+            "object",
+            "model",
+            "architecture",
+            "agreement",
+            "accuracy",
+            "questions",
+            "cents",
+            "left_this_hour",
+        ],
+    },
+    "Share": {
+        "type": "object",
+        "properties": {"value": of("integer"), "low": of("integer"), "high": of("integer"), "n": TEXT},
+        "required": ["value", "low", "high", "n"],
+    },
+    "Leaderboard": {
+        "type": "object",
+        "properties": {
+            "entries": of("array", items=of("object")),
+            "policies": of("array", items=of("object")),
+        },
+        "required": ["entries", "policies"],
     },
     "Policy": {"type": "object", "properties": {"object": constant("policy")}, "required": ["object"]},
     "Rules": thing(1, object=constant("rules"), text=TEXT, accepted=of("boolean")),
@@ -174,35 +198,73 @@ NAME = {
     "schema": of("string", pattern="^[A-Za-z0-9_.:-]{1,128}$"),
 }
 
-predict = call(
-    "Ask a model about one row or many",
-    ref("Question"),
-    *("400", "404", "408", "413", "415", "422", "429", "503"),
-    operationId="predict",
-    parameters=[NAME],
-    requestBody=body(ref("Question")),
-)
-predict["responses"]["200"]["content"]["application/json"]["schema"] = ref("Prediction")
-predict["responses"]["200"]["headers"] = LIMITS
 
-DOCUMENT = {
-    "openapi": "3.1.0",
-    "info": {
-        "title": "The vault",
-        "version": "1",
-        "description": "A model behind keys, limits and a ledger. An answer leaves only after it is written down.",
-    },
-    "paths": {
-        "/healthz": {"get": call("Who answers here", ref("Health"), open_to_all=True)},
-        "/v1/rules": {"get": call("The rules of engagement", ref("Rules"), open_to_all=True)},
-        "/v1/rules/accept": {"post": call("Accept them, with this key", ref("Rules"), "408", "413", "503")},
-        "/v1/models": {"get": call("The models behind the door", ref("Models"))},
-        "/v1/usage": {"get": call("What this key has spent", ref("Usage"))},
-        "/v1/policy": {"get": call("What this key may know of the policy in force", ref("Policy"))},
-        "/v1/predict": {"post": predict},
-    },
-    "components": {
-        "schemas": SCHEMAS,
-        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-    },
-}
+def question(model, length, most_rows):
+    """The schemas of a question to one model: rows as lists of numbers, or packed."""
+    row = of("array", items=of("number", minimum=-LARGEST, maximum=LARGEST), minItems=length, maxItems=length)
+    rows = of("array", items=row, minItems=1)
+    shape = {
+        "description": "[rows, numbers in a row]",
+        "type": "array",
+        "prefixItems": [of("integer", minimum=1), {"const": length}],
+        "minItems": 2,
+        "maxItems": 2,
+    }
+    packed = of(
+        "string",
+        contentEncoding="base64",
+        description="float64, little-endian, row after row: as exact as the lists, and read twenty times faster",
+    )
+    listed = {"description": f"One row, or several; {most_rows:,} at most (413).", "anyOf": [row, rows]}
+    return [
+        thing(2, model={"const": model}, inputs=listed),
+        thing(3, model={"const": model}, inputs=packed, shape=shape),
+    ]
+
+
+def document(victims, most_rows=MOST_ROWS):
+    """The document of a vault with these models behind it. victims: {name: Victim}."""
+    questions = [one for name, v in victims.items() for one in question(name, v.shape[0], min(most_rows, MOST_ROWS))]
+    predict = call(
+        "Ask a model about one row or many",
+        ref("Prediction"),
+        *("400", "404", "408", "413", "415", "422", "429", "503"),
+        operationId="predict",
+        parameters=[NAME],
+        requestBody=body(ref("Question")),
+    )
+    predict["responses"]["200"]["headers"] = LIMITS
+    submit = call(
+        "Hand in a copy, to be scored on pictures that never leave the server",
+        ref("Submission"),
+        *("404", "408", "413", "422", "429", "503"),
+        operationId="submit",
+        parameters=[
+            {"name": "model", "in": "query", "required": False, "schema": {"enum": list(victims)}},
+        ],
+        requestBody={"required": True, "content": {"application/octet-stream": {"schema": {}}}},
+    )
+    submit["responses"]["201"] = submit["responses"].pop("200")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "The vault",
+            "version": "1",
+            "description": "A model behind keys, limits and a ledger. An answer leaves only after it is written down.",
+        },
+        "paths": {
+            "/healthz": {"get": call("Who answers here", ref("Health"), open_to_all=True)},
+            "/v1/rules": {"get": call("The rules of engagement", ref("Rules"), open_to_all=True)},
+            "/v1/rules/accept": {"post": call("Accept them, with this key", ref("Rules"), "408", "413", "503")},
+            "/v1/models": {"get": call("The models behind the door", ref("Models"))},
+            "/v1/usage": {"get": call("What this key has spent", ref("Usage"))},
+            "/v1/policy": {"get": call("What this key may know of the policy in force", ref("Policy"))},
+            "/v1/predict": {"post": predict},
+            "/v1/submissions": {"post": submit},
+            "/v1/leaderboard": {"get": call("How close each copy came", ref("Leaderboard"), open_to_all=True)},
+        },
+        "components": {
+            "schemas": SCHEMAS | {"Question": {"anyOf": questions}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
