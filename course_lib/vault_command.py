@@ -157,14 +157,10 @@ def welcome(service, port, lan, new):
     here = f"http://127.0.0.1:{port}"
     print(f"\nThe vault of the class {service.class_name!r} is open:\n\n    {here}\n")
     if new:
-        print(
-            f"Instructor's view   {here}/instructor\nInstructor's key    {new['instructor']}\nA key to try it     {new['demo']}"
-        )
+        print(f"The instructor's view, signed in:\n\n    {here}/instructor#key={new['instructor']}\n")
+        print(f"A key to try it: {new['demo']}\n")
+        print(f"    from course_lib.vault.client import connect\n    oracle = connect('{here}', '{new['demo']}')\n")
         print("Keys are shown this once; the vault keeps their hashes.\n")
-        print(
-            "From Python:   from course_lib.vault.client import connect\n"
-            + f"               oracle = connect('{here}', '{new['demo']}')\n"
-        )
     if lan:
         print(
             f"--lan: other computers of this network reach it at http://{own_address()}:{port}\n"
@@ -286,6 +282,8 @@ def report(options, folder):
 def export(options, folder):
     from course_lib.vault import tables
 
+    if not (folder / "vault.db").exists():
+        raise no_ledger(folder)
     for path, rows in tables.export(folder / "vault.db", Path(options.to)):
         print(f"{path}: {rows:,} rows")
     return 0
@@ -306,6 +304,12 @@ def opened(folder, **settings):
         yield service
     finally:
         service.close()
+
+
+def no_ledger(folder):
+    return Refused(
+        f"A vault's folder was expected; {folder} has no ledger. Start one: python -m course_lib vault serve"
+    )
 
 
 @contextlib.contextmanager

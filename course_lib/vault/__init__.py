@@ -22,6 +22,7 @@ desk         what an instructor tells a vault
 serve        uvicorn and httptools, with deadlines for whoever is slow to say what they want
 local        a vault of one's own, in a child process, for a notebook or a test
 rules        the rules of engagement
+tables       the ledger as CSV, and the SQL behind each
 page         what the class sees live, and the instructor's view; static/ is what a browser gets
 words        a policy in words
 leaderboard  how close each copy came, and what the policy cost; submission reads a copy's file

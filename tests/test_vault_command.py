@@ -1,0 +1,196 @@
+"""`course vault ...`: what each subcommand does and says, with and without a server that runs."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course_lib import cli, environment
+from course_lib.vault import client, desk, keys, tables, victims
+from course_lib.vault.service import Service
+from tests.vault_served import ROW, Served
+from tests.vault_world import TOY
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def course(monkeypatch, capsys, tmp_path):
+    """course("key", "list") -> (exit code, what it printed, what it complained); its folder is course.folder."""
+    monkeypatch.setattr(environment, "python_for", lambda *_, **__: sys.executable)  # this one has what it takes
+    monkeypatch.setattr(victims, "victims", lambda name="digits": TOY)  # they need no training
+    monkeypatch.setenv("COURSE_VAULT", str(tmp_path / "vault"))
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main(["vault", *map(str, arguments)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    run.folder = tmp_path / "vault"
+    return run
+
+
+@pytest.fixture
+def made(course):
+    assert course("init", "--class", "autumn")[0] == 0
+    return course
+
+
+def test_init_makes_a_policy_to_edit_and_an_instructors_key(course):
+    code, out, _ = course("init", "--class", "autumn")
+    token = re.search(r"vk_\w+", out)[0]
+    assert code == 0 and keys.parse(token) == "autumn"
+    assert course("policy", "check", course.folder / "policy.toml")[0] == 0
+    service = Service(course.folder, victims=TOY)
+    assert service.identify(token, "instructor").scope == "instructor" and service.class_name == "autumn"
+    service.close()
+
+
+def test_init_leaves_a_folder_that_is_in_use_alone(made):
+    assert "name another" in made("init", "--class", "winter")[2]
+    code, _, err = made("init", "--class", "autumn")
+    assert code == 1 and "in use" in err
+
+
+def test_a_class_is_called_by_plain_letters(course):
+    code, _, err = course("init", "--class", "Herbst 2026")
+    assert code == 1 and "a-z, 0-9" in err and "Traceback" not in err
+
+
+def test_forty_keys_are_made_at_once_and_shown_once(made):
+    code, out, err = made("key", "new", "ant", "--count", "40", "--budget", "1000", "--hours", "3", "--cohort", "red")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert code == 0 and [name for name, _ in lines] == [f"ant-{i:02}" for i in range(1, 41)]
+    assert len({token for _, token in lines}) == 40 and "Shown this once" in err
+    listed = made("key", "list")[1]
+    assert (
+        "ant-07" in listed and "1,000" in listed and "red" in listed and not any(token in listed for _, token in lines)
+    )
+
+
+def test_a_revoked_key_and_a_class_that_is_over_are_listed_as_such(made):
+    made("key", "new", "ant")
+    made("key", "new", "bee")
+    assert made("key", "revoke", "2") == (0, "Key 2 opens nothing any more.\n", "")
+    assert re.search(r"^2 +ant .* revoked$", made("key", "list")[1], re.M)
+    assert "there is no key 77" in made("key", "revoke", "77")[2]
+    assert "have ended" in made("key", "expire")[1]
+    assert re.search(r"^3 +bee .* expired$", made("key", "list")[1], re.M)
+
+
+def test_a_policy_is_checked_with_its_line(course, tmp_path):
+    (tmp_path / "good.toml").write_text("[output]\ndecimals = 3\n")
+    (tmp_path / "bad.toml").write_text("[output]\ndecimal = 3\n")
+    assert "is a policy; its version is" in course("policy", "check", tmp_path / "good.toml")[1]
+    code, _, err = course("policy", "check", tmp_path / "bad.toml")
+    assert code == 1 and "line 2" in err and "did you mean decimals" in err
+    assert course("policy", "check", tmp_path / "none.toml")[0] == 1
+
+
+@pytest.mark.parametrize("verb", [("key", "list"), ("report",), ("export", "there")])
+def test_where_no_vault_is_it_says_how_to_start_one(course, verb):
+    code, _, err = course(*verb)
+    assert code == 1 and "course_lib vault serve" in err and not course.folder.exists()
+
+
+def test_several_workers_are_refused_in_a_sentence(course, capsys):
+    with pytest.raises(SystemExit):
+        course("serve", "--workers", "4")
+    assert "one process serves a class" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told(course):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        code, _, err = course("serve", "--port", other.getsockname()[1])
+    assert code == 1 and "another program has it" in err
+
+
+def test_while_a_server_runs_the_commands_go_through_it(made):
+    """One process writes a ledger; the note in the folder says where it listens."""
+    served = Served(made.folder)
+    note = made.folder / "server.json"
+    note.write_text(json.dumps({"address": served.address, "pid": os.getpid(), "control": served.control}))
+    try:
+        _, out, _ = made("key", "new", "ant", "--budget", "5")
+        token = out.split()[1]
+        served.service.accept_rules(token)
+        assert served.ask([ROW] * 5, key=token)[0] == 200
+        assert re.search(r"ant .* 5 +0 +yes", made("key", "list")[1])
+        report = made("report")[1]
+        assert "5 questions in 1 requests" in report and re.search(r"^ant +class +5 +0 +0.05", report, re.M)
+        number = re.search(r"^(\d+) +ant", made("key", "list")[1], re.M)[1]
+        made("key", "revoke", number)
+        assert served.ask(key=token)[0] == 403
+    finally:
+        served.close()
+    assert "ant" in made("key", "list")[1]  # the note is still there, and nobody answers: the folder itself is asked
+
+
+def test_the_export_is_what_sql_says(made, tmp_path):
+    service = Service(made.folder, victims=TOY)
+    token = service.new_key("=1+1 (a formula)")
+    service.accept_rules(token)
+    for i in range(3):
+        service.ask(token, "toy", [ROW] * 4, f"r{i}").result()
+    with pytest.raises(Exception, match="rows of 4"):
+        service.ask(token, "toy", [[1]], "wrong").result()
+    service.close()
+    code, out, _ = made("export", tmp_path / "there")
+    assert code == 0 and "requests.csv: 3 rows" in out
+    for name in tables.QUERIES:
+        sql = (tmp_path / "there" / f"{name}.sql").read_text()
+        names, rows = tables.ask(made.folder / "vault.db", sql)
+        with open(tmp_path / "there" / f"{name}.csv", newline="") as file:
+            told = list(csv.reader(file))
+        assert told[0] == names and len(told) - 1 == len(rows)
+    with open(tmp_path / "there" / "requests.csv", newline="") as file:
+        kept = list(csv.DictReader(file))
+    assert [row["charged"] for row in kept] == ["4"] * 3 and kept[0]["pseudonym"] == "'=1+1 (a formula)"
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        tables.ask(made.folder / "vault.db", "DELETE FROM requests")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_serve_with_no_other_argument_works_at_once(tmp_path):
+    """The real thing: a fresh folder, the printed address, the printed key, a question, and the end."""
+    code = (
+        "import sys; from course_lib import cli, environment; environment.python_for = lambda *_, **__: sys.executable; "
+        "sys.exit(cli.main(['vault', 'serve', '--port', '0']))"
+    )
+    settings = os.environ | {"COURSE_VAULT": str(tmp_path)}
+    with open(tmp_path / "said", "w") as said:
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=settings, stdout=said, stderr=said)
+    try:
+        give_up = time.monotonic() + 120
+        while "To stop" not in (text := (tmp_path / "said").read_text()) and time.monotonic() < give_up:
+            assert process.poll() is None, text
+            time.sleep(0.1)
+        address = re.search(r"^ +(http://127.0.0.1:\d+)$", text, re.M)[1]
+        teacher = re.search(rf"{address}/instructor#key=(vk_\w+)", text)[1]
+        oracle = client.connect(address, re.search(r"A key to try it: (vk_\w+)", text)[1])
+        with pytest.raises(client.Refused, match="accept"):
+            oracle(np.zeros((1, 64)))
+        assert "1. " in oracle.rules()
+        oracle.accept_rules()
+        assert oracle(np.zeros((3, 1, 8, 8))).shape == (3, 10) and oracle.spent == 3
+        assert desk.over(address, teacher)("state")["totals"]["rows"] == 3
+        note = tmp_path / "server.json"
+        assert note.stat().st_mode & 0o077 == 0 and json.loads(note.read_text())["pid"] == process.pid
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0 and not note.exists()
+        assert "The vault has stopped" in (tmp_path / "said").read_text()
+    finally:
+        process.kill()
+        process.wait()
