@@ -7,6 +7,7 @@ import torch
 from course_lib import arena
 from course_lib.vault import leaderboard, submission
 from course_lib.vault.leaderboard import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, clustered
+from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
 from tests.vault_asking import BIAS, VICTIMS, WEIGHT, ask, mounted, probs
@@ -183,6 +184,30 @@ def test_a_policy_s_cost_to_honest_users_stands_beside_it(service, board):
     assert costs[service.policy.version]["label_lost"] == 0
     assert costs[service.policy.version]["confidence_lost"] == pytest.approx(unsure) and unsure > 0
     assert len(costs) == 2
+
+
+def test_a_restart_keeps_the_board_as_it_was(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    board = Leaderboard(service, copies=500)
+    for name, body in (("ada", WRONG), ("grace", EXACT)):
+        board.submit(key(service, name, questions=5), "digits-linear", body)
+    before = board.board(service.keys())
+    service.close()
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)
+    assert Leaderboard(service, copies=500).board(service.keys()) == before and len(before["entries"]) == 2
+    service.close()
+
+
+def test_a_ledger_that_takes_no_more_refuses_a_copy_in_words(service, board, monkeypatch):
+    def full(work):
+        raise Full("the disk is full")
+
+    token = key(service)
+    board.board([])
+    monkeypatch.setattr(service.ledger, "change", full)
+    with pytest.raises(Refusal, match="cannot be written") as error:
+        board.submit(token, "digits-linear", EXACT)
+    assert error.value.status == 503 and board.board(service.keys())["entries"] == []
 
 
 def test_over_http_a_copy_is_scored_and_shown(service, board):

@@ -289,6 +289,14 @@ def test_the_instructor_lifts_an_alarm_after_a_look(world):
     assert world.ask().usage["spent"] == 1
 
 
+def test_the_end_of_the_class_ends_the_learners_keys_and_leaves_the_instructor_the_page(world):
+    headers = world.signed_in()
+    assert ask(world.app, "POST", "/live/expire", {}, headers).status == 200
+    with pytest.raises(Refusal, match="expired"):
+        world.ask()
+    assert ask(world.app, "GET", "/live/instructor", headers=headers).json()["keys"][0]["expired"]
+
+
 def test_the_instructor_stops_the_vault(world):
     assert ask(world.app, "POST", "/live/stop", {}, world.signed_in()).status == 200
     assert world.stopped == 1

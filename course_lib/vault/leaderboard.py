@@ -6,9 +6,9 @@ copy was made from; accuracy on the judge's pictures as they are. Shown rounded 
 times an hour, so that the board is no oracle of its own. It lives in the ledger, and knows keys by their number.
 """
 
+import contextlib
 import hashlib
 import secrets
-import sqlite3
 import threading
 
 import numpy as np
@@ -18,12 +18,18 @@ from starlette.routing import Route
 
 from course_lib import arena, measure
 from course_lib.vault import replies, submission
+from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
 
 PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a key; with those that could not be read
 HOUR = 3600.0
 COPIES = 10_000  # questions that agreement is taken on
 OFF = 0.1  # a confidence that differs by more from the true one is no longer that one
+COLUMNS = (
+    "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
+    "questions cents policy sha256"
+).split()
+MARKS = ", ".join("?" * len(COLUMNS))
 TABLES = """
 CREATE TABLE IF NOT EXISTS submissions (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, key INTEGER NOT NULL, model TEXT NOT NULL, architecture TEXT NOT NULL,
@@ -64,19 +70,31 @@ class Leaderboard:
 
     def __init__(self, service, copies=COPIES):
         self.service, self.copies = service, copies
-        self.lock, self.pictures, self.measured = threading.Lock(), {}, None
-        self.seed, recent = service.ledger.change(self._begin)
-        self.tries = {}  # key: [(when, scored)] of the last hour; a restart gives nobody six more
-        for key, at in recent:
-            self.tries.setdefault(key, []).append((at, True))
+        self.lock, self.pictures = threading.Lock(), {}
+        self.best, self.scored = {}, {}  # by (key, model): its best row, and how many were scored
+        self.tries = {}  # by key: [(when, scored)] of the last hour; a restart gives nobody six more
+        self.seed, rows, self.costs = service.ledger.change(self._begin)
+        for row in rows:
+            self._count(row)
 
     def _begin(self, db):
         for table in TABLES.split(";"):
             db.execute(table)
         db.execute("INSERT OR IGNORE INTO meta VALUES ('judge_seed', ?)", (secrets.randbits(31),))
         seed = db.execute("SELECT value FROM meta WHERE name = 'judge_seed'").fetchone()[0]
-        recent = db.execute("SELECT key, at FROM submissions WHERE at > ?", (self.service.clock() - HOUR,)).fetchall()
-        return seed, [tuple(row) for row in recent]
+        rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM submissions ORDER BY id").fetchall()
+        costs = db.execute(
+            "SELECT policy, model, label_lost, confidence_lost FROM honest_cost ORDER BY rowid"
+        ).fetchall()
+        costs = {(cost[0], cost[1]): tuple(cost)[2:] for cost in costs}
+        return seed, [dict(zip(COLUMNS, row, strict=True)) for row in rows], costs
+
+    def _count(self, row):
+        who = row["key"], row["model"]
+        self.scored[who] = self.scored.get(who, 0) + 1
+        self.tries.setdefault(row["key"], []).append((row["at"], True))
+        if who not in self.best or _place(row) < _place(self.best[who]):
+            self.best[who] = row
 
     def submit(self, token, model, body):
         """Score a submission of this key: the reply as a dict. It takes a moment, so not in the event loop."""
@@ -96,21 +114,28 @@ class Leaderboard:
             except submission.NotASubmission as error:
                 self.tries[key.id].append((self.service.clock(), False))
                 raise Refusal(422, str(error), "not-a-submission") from None
-            self.tries[key.id].append((self.service.clock(), True))
-            left = PER_HOUR - sum(scored for _, scored in self.tries[key.id])
-            usage, policy = self.service.usage(token), self.service.policy.version
+            self._policies()  # so that a copy's policy has its cost beside it, whether or not anybody looked at the page
+            usage, now = self.service.usage(token), self.service.clock()
             shares = [share for one in (agreement, accuracy) for share in (one.value, one.low, one.high)]
-            row = (self.service.clock(), key.id, model, architecture, *shares, usage["spent"], usage["cents"], policy)
-            marks = ", ?" * (len(row) + 1)
-            digest = hashlib.sha256(body).hexdigest()
-            self.service.ledger.change(
-                lambda db: db.execute(f"INSERT INTO submissions VALUES (NULL{marks})", (*row, digest))
-            )
+            used = usage["spent"], usage["cents"], self.service.policy.version, hashlib.sha256(body).hexdigest()
+            row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
+            self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
+            self._count(row)
+            left = PER_HOUR - sum(scored for _, scored in self.tries[key.id])
         return {
             **{"object": "submission", "model": model, "architecture": architecture},
             **{"agreement": _shown(agreement), "accuracy": _shown(accuracy)},
-            **{"questions": usage["spent"], "cents": usage["cents"], "policy_version": policy, "left_this_hour": left},
+            **{"questions": row["questions"], "cents": row["cents"], "policy_version": row["policy"]},
+            "left_this_hour": left,
         }
+
+    def _write(self, statement, rows):
+        try:
+            self.service.ledger.change(lambda db: db.executemany(statement, rows))
+        except Full as error:
+            raise Refusal(
+                503, f"the ledger cannot be written ({error}); try again", "ledger-full", retry_after=5
+            ) from None
 
     def _admit(self, key):
         now = self.service.clock()
@@ -145,36 +170,29 @@ class Leaderboard:
 
         keys: the snapshot's, which give the names: only the pseudonyms of now, also of who was forgotten since.
         """
-        keys = {key["id"]: key for key in keys}
-        self._measure_policy()
-        db = self.service.ledger.reader()
-        try:
-            db.row_factory = sqlite3.Row
-            rows = db.execute("SELECT * FROM submissions ORDER BY id").fetchall()
-            costs = db.execute("SELECT * FROM honest_cost ORDER BY rowid").fetchall()
-        finally:
-            db.close()
-        best, tries = {}, {}
-        for row in rows:
-            who = row["key"], row["model"]
-            tries[who] = tries.get(who, 0) + 1
-            if row["key"] in keys and (who not in best or _place(row) < _place(best[who])):
-                best[who] = row
-        entries = [_entry(row, keys[row["key"]], tries[who]) for who, row in best.items()]
+        keys, best = {key["id"]: key for key in keys}, dict(self.best)
+        found = [(row, keys[key], self.scored[key, model]) for (key, model), row in best.items() if key in keys]
+        entries = [_entry(*one) for one in found]
         for entry in entries:
             entry["front"] = not any(_beats(other, entry) for other in entries)
         entries.sort(key=lambda entry: (entry["model"], -entry["agreement"][0], entry["questions"], entry["who"]))
-        return {"entries": entries, "policies": [dict(row) for row in costs]}
+        return {"entries": entries, "policies": self._policies()}
 
-    def _measure_policy(self):
-        """What the policy in force costs honest users: measured when it is first seen, and kept."""
-        version, ledger = self.service.policy.version, self.service.ledger
-        if version == self.measured:
-            return
-        models = self.service.victims
-        rows = [(version, model, *honest_cost(self.service, model, self._judge(model)[0])) for model in models]
-        ledger.change(lambda db: db.executemany("INSERT OR IGNORE INTO honest_cost VALUES (?, ?, ?, ?)", rows))
-        self.measured = version
+    def _policies(self):
+        """What each policy costs honest users: measured when it is first seen in force, and kept."""
+        version, new = self.service.policy.version, []
+        for model in self.service.victims:
+            if (version, model) not in self.costs:
+                lost = honest_cost(self.service, model, self._judge(model)[0])
+                if self.service.policy.version != version:  # it changed meanwhile: whose cost was that?
+                    break
+                self.costs[version, model] = lost
+                new.append((version, model, *lost))
+        if new:
+            with contextlib.suppress(Refusal):  # a ledger that is full: measured again after the next start
+                self._write("INSERT OR IGNORE INTO honest_cost VALUES (?, ?, ?, ?)", new)
+        names = ("label_lost", "confidence_lost")
+        return [{"policy": p, "model": m, **dict(zip(names, lost, strict=True))} for (p, m), lost in self.costs.items()]
 
 
 def _shown(estimate):

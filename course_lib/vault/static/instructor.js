@@ -1,5 +1,5 @@
 // The instructor's view: sign in with an instructor's key, then revoke, forget, pause, change the policy, stop.
-import { $, hooks, make, poll, whole } from "/static/page.js";
+import { $, hooks, make, poll, sentence, whole } from "/static/page.js";
 
 let known = null; // the policy that the editor's text began with
 
@@ -12,7 +12,7 @@ async function send(name, body) {
 
 function say(where, answer, words) {
   $(where).className = answer.ok ? "said-good" : "said-bad";
-  $(where).textContent = answer.ok ? `✓ ${words}` : `✕ ${answer.detail}`;
+  $(where).textContent = answer.ok ? `✓ ${words}` : `✕ ${sentence(answer.detail)}`;
 }
 
 async function sure(title, words, button) {
@@ -99,8 +99,8 @@ $("pause").addEventListener("click", async () => {
 });
 
 $("end").addEventListener("click", async () => {
-  if (!(await sure("End the class?", "Every key of this class expires now, this one too. What was asked stays in the ledger.", "End the class"))) return;
-  say("did", await send("expire", {}), "Every key has expired.");
+  if (!(await sure("End the class?", "Every learner's key expires now. What was asked stays in the ledger.", "End the class"))) return;
+  say("did", await send("expire", {}), "Every learner's key has expired.");
 });
 
 $("stop").addEventListener("click", async () => {

@@ -20,7 +20,8 @@ export function make(tag, attributes = {}, ...children) {
 }
 export const whole = (n) => Math.round(n).toLocaleString("en");
 const rate = (n) => (n > 0 && n < 10 ? n.toFixed(1) : whole(n));
-const money = (cents) => (cents < 100 ? `${cents.toFixed(cents < 10 ? 2 : 0)} ¢` : `$${(cents / 100).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`);
+const money = (cents) => (cents < 100 ? `${cents.toFixed(cents && cents < 10 ? 2 : 0)} ¢` : `$${(cents / 100).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`);
+export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
 const clock = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const percent = (share) => `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 2 })}%`;
 
@@ -197,14 +198,14 @@ function drawBoard(board) {
   table("board-table", [["Key"], ["Agreement", "number"], ["Accuracy", "number"], ["Questions", "number"], ["Cost", "number"], ["Copy", "short"], ["Policy", "short"]], entries.map((entry) => ({
     name: entry.who, kind: entry.who === sessionStorage.me && "you",
     cells: [make("span", {}, make("span", { "aria-hidden": "true" }, entry.front ? "◆ " : "◇ "), entry.who, entry.front ? make("span", { class: "unseen" }, ", nobody as close with fewer questions") : null), share(entry.agreement), share(entry.accuracy), whole(entry.questions), money(entry.cents), entry.architecture, make("code", {}, entry.policy)],
-  })), "No copy has been handed in yet. The first is one POST to /v1/submissions away.");
+  })), "No copy has been handed in yet. From Python: oracle.submit(copy)");
   drawCopies(entries);
 }
 
 function drawCopies(entries) {
   const [wide, high] = size("board-chart"), [left, right, top, bottom] = [46, wide - 24, 34, high - 46];
   const asked = entries.map((entry) => Math.max(entry.questions, 1)), first = Math.floor(Math.log10(Math.min(...asked, 10))), last = Math.max(Math.ceil(Math.log10(1.1 * Math.max(...asked, 90))), first + 1);
-  const floor = Math.min(90, 10 * Math.floor(Math.min(100, ...entries.map((entry) => entry.agreement[1])) / 10));
+  const floor = !entries.length ? 0 : Math.min(90, 10 * Math.floor(Math.min(100, ...entries.map((entry) => entry.agreement[1])) / 10));
   const x = (n) => left + ((right - left) * (Math.log10(Math.max(n, 1)) - first)) / (last - first), y = (share) => bottom - ((bottom - top) * (share - floor)) / (100 - floor);
   const parts = [], step = floor < 50 ? 20 : floor < 90 ? 10 : 2;
   for (let share = floor; share <= 100; share += step)
@@ -238,6 +239,7 @@ function closeRules() {
   $("rules").open = false;
   localStorage.rulesSeen = "yes";
 }
+$("key")?.addEventListener("input", () => ($("accept-said").textContent = ""));
 $("only-look")?.addEventListener("click", closeRules);
 $("accept")?.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -247,7 +249,7 @@ $("accept")?.addEventListener("submit", async (event) => {
     if (reply.ok) reply = await fetch("/v1/usage", { headers });
     const body = await reply.json();
     said.className = reply.ok ? "said-good" : "said-bad";
-    said.textContent = reply.ok ? `✓ Accepted. You are ${body.pseudonym}; your row is marked.` : `✕ ${body.detail ?? "The vault refused that key."}`;
+    said.textContent = reply.ok ? `✓ Accepted. You are ${body.pseudonym}; your row is marked.` : `✕ ${sentence(body.detail ?? "the vault refused that key")}`;
     if (reply.ok) (sessionStorage.me = body.pseudonym), ($("key").value = ""), setTimeout(closeRules, 2500), poll();
   } catch {
     said.className = "said-bad";
