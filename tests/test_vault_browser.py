@@ -205,7 +205,7 @@ def test_a_class_at_work(browser, vault):
     editor = desk.locator("#policy-text")
     editor.fill('[output]\nkind = "labels"\n')
     desk.locator("#policy-form button[type=submit]").press("Enter")
-    expect(desk.locator("#policy-said")).to_contain_text("line 2")
+    expect(desk.locator("#policy-said")).to_contain_text("Line 2")
     assert editor.get_attribute("aria-invalid") == "true"
     assert editor.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)") == 'kind = "labels"'
     picture(desk, "vault_3_instructor")

@@ -14,7 +14,6 @@ from tests.vault_asking import BIAS, VICTIMS, WEIGHT, ask, mounted, probs
 from tests.vault_world import Clock
 
 RNG = np.random.default_rng(1)
-LABEL = '[output]\nkind = "label"\n'
 
 
 @pytest.fixture
@@ -177,13 +176,14 @@ def test_a_policy_s_cost_to_honest_users_stands_beside_it(service, board):
     first = service.policy.version
     costs = {row["policy"]: row for row in board.board([])["policies"] if row["model"] == "digits-linear"}
     assert (costs[first]["label_lost"], costs[first]["confidence_lost"]) == (0, 0)  # the default policy changes nothing
-    service.set_policy(LABEL)
-    costs = {row["policy"]: row for row in board.board([])["policies"] if row["model"] == "digits-linear"}
+    for text in ('[output]\nkind = "label"\n', "[output]\ntemperature = 3.0\n"):
+        service.set_policy(text)
+        costs = {row["policy"]: row for row in board.board([])["policies"] if row["model"] == "digits-linear"}
     x = arena.shares().judge[0].flatten(1).double().numpy()
-    unsure = np.mean(probs(x).max(1) < 0.9)  # a label alone claims to be sure
-    assert costs[service.policy.version]["label_lost"] == 0
-    assert costs[service.policy.version]["confidence_lost"] == pytest.approx(unsure) and unsure > 0
-    assert len(costs) == 2
+    softer = probs(x) ** (1 / 3)
+    off = np.mean(np.abs(probs(x).max(1) - softer.max(1) / softer.sum(1)) > 0.1)
+    assert [cost["confidence_lost"] for cost in costs.values()] == [0, 1, pytest.approx(off)] and 0 < off < 1
+    assert [cost["label_lost"] for cost in costs.values()] == [0, 0, 0]
 
 
 def test_a_restart_keeps_the_board_as_it_was(tmp_path, clock):

@@ -20,11 +20,11 @@ from course_lib import arena, measure
 from course_lib.vault import replies, submission
 from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
+from course_lib.vault.toll import OFF
 
 PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a key; with those that could not be read
 HOUR = 3600.0
 COPIES = 10_000  # questions that agreement is taken on
-OFF = 0.1  # a confidence that differs by more from the true one is no longer that one
 COLUMNS = (
     "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
     "questions cents policy sha256"
@@ -54,10 +54,11 @@ def clustered(scores, base):
 
 
 def honest_cost(service, model, x):
-    """(share of pictures that get another label, share whose confidence is off by more than OFF) by the policy in force."""
+    """(share of pictures that get another label, share without a confidence or with one off by more than OFF) by the policy."""
     true, served = service.victims[model].answer(x), service.controlled(model, x)
     label = float((true.argmax(1) != served.argmax(1)).mean())
-    return label, float((np.abs(true.max(1) - served.max(1)) > OFF).mean())
+    bare = service.policy.output.kind == "label"
+    return label, 1.0 if bare else float((np.abs(true.max(1) - served.max(1)) > OFF).mean())
 
 
 def points(shares):
