@@ -10,7 +10,6 @@ The ledger keeps no input, but what these numbers are made of (Seen). From that 
 are as they were; only distances to questions from before the restart are estimates then, from a projection.
 """
 
-import hashlib
 import math
 import struct
 from collections import deque
@@ -56,6 +55,7 @@ class Eye:
         self.far = float(np.quantile((mapped[half:, K:] ** 2).sum(1), 0.99))  # 1 in 100 honest pictures is beyond
         cells = rng.permutation(len(reference))[:CELLS]
         self.cells, self.halves = np.ascontiguousarray(mapped[cells, :K].T), (mapped[cells, :K] ** 2).sum(1) / 2
+        self.multipliers = rng.integers(2**63, size=reference.shape[1], dtype=np.uint64) * 2 + 1
         gaps = ((centred[cells, None] - centred[cells]) ** 2).sum(2) ** 0.5
         np.fill_diagonal(gaps, np.inf)
         self.near = 0.1 * float(np.median(gaps.min(1)))  # a tenth of the gap between two pictures
@@ -68,13 +68,17 @@ class Eye:
             z, white = mapped[:K], mapped[K:]
             cell, odd = int((z @ self.cells - self.halves).argmax()), bool(white @ white > self.far)
             halves = [float(points[0] @ points[0]) / 2]
-            return Seen([int(labels[0])], [cell], [odd], z[None], [_digest(x[0])], points, halves)
+            return Seen([int(labels[0])], [cell], [odd], z[None], self.digests(x), points, halves)
         mapped = points.astype(np.float32) @ self.maps
         z, white = mapped[:, :K], mapped[:, K:]
         cells = (z @ self.cells - self.halves).argmax(1).tolist()
         odd = (np.einsum("ij,ij->i", white, white) > self.far).tolist()
         halves = np.einsum("ij,ij->i", points, points) / 2
-        return Seen(labels.tolist(), cells, odd, z, [_digest(row) for row in x], points, halves)
+        return Seen(labels.tolist(), cells, odd, z, self.digests(x), points, halves)
+
+    def digests(self, x):
+        """64 bits per row, equal for equal rows: their bits times secret odd numbers, added up modulo 2**64."""
+        return (x.view(np.uint64) * self.multipliers).sum(1).tolist()
 
 
 class Seen:
@@ -83,7 +87,7 @@ class Seen:
     points (B, D) and halves (B,), |point|^2 / 2, are not kept; without them, what was seen is replayed from its distances.
     """
 
-    __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves", "distances")
+    __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves", "distances", "grouped")
     HEAD = struct.Struct("<QHH?ff")
     RECORD = np.dtype(
         [
@@ -99,7 +103,18 @@ class Seen:
 
     def __init__(self, labels, cells, odd, z, digests, points=None, halves=None):
         self.labels, self.cells, self.odd, self.z, self.digests = labels, cells, odd, z, digests
-        self.points, self.halves, self.distances = points, halves, {}
+        self.points, self.halves, self.distances, self.grouped = points, halves, {}, None
+
+    def groups(self):
+        """The rows by label, in a label as they came: made once, for the key's watch and the cohort's."""
+        if self.grouped is None:
+            labels = np.array(self.labels)
+            order = np.argsort(labels, kind="stable")
+            parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+            self.grouped = [
+                _Group(self.labels[rows[0]], rows, self.points[rows], self.halves[rows], self.z[rows]) for rows in parts
+            ]
+        return self.grouped
 
     def packed(self):
         """For the ledger: 85 bytes per row."""
@@ -205,14 +220,9 @@ class Watch:
         """Each row's distance to the nearest earlier question with its label."""
         if len(seen.labels) == 1:
             return [self._set(seen.labels[0]).nearest_one(seen.points[0], seen.halves[0], seen.z[0])]
-        labels = np.array(seen.labels)
-        order = np.argsort(labels, kind="stable")  # by label, and in a label as they came
-        points, halves, z = seen.points[order], seen.halves[order], seen.z[order]
-        ends, out, start = np.flatnonzero(np.diff(labels[order], append=-1)) + 1, np.empty(len(order)), 0
-        for end in ends.tolist():
-            rows = slice(start, end)
-            out[order[rows]] = self._set(seen.labels[order[start]]).nearest(points[rows], halves[rows], z[rows])
-            start = end
+        out = np.empty(len(seen.labels))
+        for group in seen.groups():
+            out[group.rows] = self._set(group.label).nearest(group)
         return out.tolist()
 
     def _set(self, label):
@@ -231,6 +241,16 @@ class Watch:
             self.hour -= self.minutes.popleft()[1]
 
 
+class _Group:
+    """The rows of a request with one label, and what they are to each other."""
+
+    def __init__(self, label, rows, points, halves, z):
+        self.label, self.rows, self.points, self.halves, self.z = label, rows, points, halves, z
+        among = halves[:, None] + halves - points @ points.T  # (m, m) half the squared distances
+        among[_not_before(len(rows))] = np.inf  # row i, column j: only i before j
+        self.among, self.least, self.whose = among, among.min(0), among.argmin(0).tolist()
+
+
 class _Growing:
     """PRADA's growing set of one answer: the questions that were far enough from all before them; the newest of them.
 
@@ -246,27 +266,23 @@ class _Growing:
         self.count = 0  # questions that ever joined
         self.sum = self.squares = self.threshold = 0.0  # of the distances at which they joined
 
-    def nearest(self, points, halves, z):
-        """Each row's distance to the nearest in the set before it (nan for the very first), then the set grows.
-
-        points (m, D), halves (m,), z (m, K).
-        """
-        best = np.full(len(points), np.inf)  # half the squared distance
+    def nearest(self, group):
+        """Each row's distance to the nearest in the set before it (nan for the very first), then the set grows."""
+        before = np.full(len(group.rows), np.inf)  # half the squared distance to what is in the set now
         if self.held:
-            best = halves + (self.halves[: self.held, None] - self.points[: self.held] @ points.T).min(0)
+            before = group.halves + (self.halves[: self.held, None] - self.points[: self.held] @ group.points.T).min(0)
         if self.old:
-            best = np.minimum(best, [self._to_old(row) for row in z])
-        among = (halves[:, None] + halves - points @ points.T) if len(points) > 1 else None
-        out, joined = [], []
-        for i in range(len(points)):
-            distance, joins = self._take(float(best[i]))
+            before = np.minimum(before, [self._to_old(row) for row in group.z])
+        best, within = np.minimum(before, group.least).tolist(), (group.least < before).tolist()
+        out, joined, left_out = [], [], set()
+        for i, half in enumerate(best):
+            if within[i] and group.whose[i] in left_out:  # its nearest in the group did not join: look again
+                half = min(float(before[i]), float(group.among[joined, i].min())) if joined else float(before[i])
+            distance, joins = self._take(half)
             out.append(distance)
-            if joins:
-                joined.append(i)
-                if among is not None:
-                    np.minimum(best, among[i], out=best)
+            joined.append(i) if joins else left_out.add(i)
         if joined:
-            self._join(points[joined[-GROWING:]], halves[joined[-GROWING:]])
+            self._join(group.points[joined], group.halves[joined])
         return out
 
     def nearest_one(self, point, half, z):
@@ -368,5 +384,6 @@ def _weights(n):
     return a
 
 
-def _digest(row):
-    return int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little")
+@lru_cache(256)
+def _not_before(m):
+    return np.tril_indices(m)
