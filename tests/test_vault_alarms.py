@@ -71,6 +71,18 @@ def test_the_question_that_raised_it_is_in_the_ledger_uncharged_and_may_be_asked
     assert w.status(ODD[:1], "mine") == (200, None)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_hour_later_a_volume_is_no_longer_unusual(world, restart):
+    w = world('[monitor]\naction = "block"\nper = "key"\nvolume = 200')
+    assert w.status(200) == (200, None) and w.status() == (403, "unusual")
+    w.clock.now += 3500
+    w.restart() if restart else None
+    assert w.status() == (403, "unusual")
+    w.clock.now += 200
+    w.restart() if restart else None
+    assert w.status() == (200, None)
+
+
 def test_coarsen_gives_the_label_alone_while_it_is_unusual(world):
     w = world(policy("coarsen"))
     ask_odd(w, 99)

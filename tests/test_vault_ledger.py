@@ -142,6 +142,41 @@ def test_a_full_ledger_takes_nothing_of_a_group_and_recovers(book):
     assert b.sql("SELECT count(*) FROM requests") == [(written + 1,)] and b.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_a_full_ledger(tmp_path):
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)], capture_output=True
+    ).returncode:
+        pytest.skip("this system mounts nothing")
+    try:
+        b, big = Book(tmp_path), tmp_path / "big"
+        big.write_bytes(b"x" * 1_200_000)
+        outcomes = [b.record(entry(rows=50))[0] for _ in range(200)]
+        assert isinstance(outcomes[-1], Full) and None in outcomes
+        big.unlink()
+        assert b.record(entry(rows=50)) == [None]
+        assert b.sql("SELECT spent FROM keys WHERE id = 1") == [(50 * (outcomes.count(None) + 1),)]
+        assert b.sql("PRAGMA integrity_check") == [("ok",)]
+        b.ledger.close()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_the_writer_outlives_whoever_it_tells(book, capsys):
+    b = book()
+    b.ledger.on_commit = lambda entries: 1 / 0
+    b.record(entry())
+    b.ledger.on_commit = b.tell
+    assert b.record(entry()) == [None] and b.sql("SELECT count(*) FROM requests") == [(2,)]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_what_sqlite_cannot_hold_stops_nobody_else(book):
+    b = book()
+    assert isinstance(b.record(entry(planted=2**70))[0], Full)
+    assert b.record(entry()) == [None]
+
+
 def test_refusals_are_counted_per_minute_and_reason_and_survive(book, tmp_path):
     b = book()
     for minute, rows in ((5, 1), (5, 3), (6, 1)):

@@ -1,5 +1,6 @@
 """One question's path: what is refused, with which status; what is charged, once; what a restart remembers."""
 
+import json
 import threading
 from collections import Counter
 
@@ -227,6 +228,68 @@ def test_keys_per_person(world):
     w = world("[identity]\nkeys_per_person = 1")
     with pytest.raises(ValueError, match="allows 1 per person"):
         w.service.new_key("ada")
+
+
+def test_a_key_s_cohort_may_be_changed_and_counts_from_the_next_question_on(world):
+    w = world("[limits]\nbudget_per_cohort = 3")
+    w.ask(2)
+    w.service.set_cohort(1, "ring")
+    assert w.status(2) == (200, None) and w.status(2) == (403, "cohort-budget-spent")
+    w.restart()
+    assert {c["name"]: c["rows"] for c in w.service.snapshot()["cohorts"]} == {"green": 2, "ring": 2}
+    assert w.service.identify(w.token).cohort == "ring"
+
+
+def test_the_class_s_end_is_its_keys_end(world):
+    w = world()
+    w.service.expire("another")
+    assert w.status() == (200, None)
+    w.service.expire("test")
+    assert w.status() == (403, "key-expired")
+    w.restart()
+    assert w.status() == (403, "key-expired")
+
+
+@pytest.mark.parametrize(
+    "settings, sentence",
+    [
+        ({"pseudonym": ""}, "a pseudonym is a text"),
+        ({"pseudonym": "a\nb"}, "a pseudonym is a text"),
+        ({"pseudonym": "x" * 65}, "a pseudonym is a text"),
+        ({"cohort": ""}, "a cohort is a text"),
+        ({"scope": "admin"}, "a scope is one or several of predict, submit, instructor"),
+        ({"budget": -1}, "a budget is a whole number"),
+        ({"budget": 2.5}, "a budget is a whole number"),
+        ({"budget": 10**30}, "a budget is a whole number"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_in_words(world, settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        world().service.new_key(**{"pseudonym": "p", **settings})
+
+
+def test_what_a_key_may_know_of_the_policy_says_nothing_of_how_it_is_watched(world):
+    w = world("[monitor]\nprada_delta = 0.77\n[planted]\nshare = 0.123\n[output]\nnoise = 0.0456")
+    view = repr(w.service.policy_view(w.token))
+    assert "0.77" not in view and "0.123" not in view and "0.0456" not in view and "decimals" in view
+    assert w.service.models(w.token)[0]["id"] == "toy"
+
+
+def test_planted_answers_are_counted_in_the_ledger(world):
+    w = world("[planted]\nshare = 0.5")
+    reply = w.ask(400)
+    wrong = (reply.labels != softmax(PICTURES[:400]).argmax(1)).sum()
+    assert w.service.ledger.reader().execute("SELECT planted FROM requests").fetchone()[0] == wrong > 100
+    assert (w.service.controlled("toy", PICTURES[:400]) == reply.probs).all()
+
+
+def test_an_idle_vault_s_snapshot_is_the_same_again(world):
+    w = world()
+    w.ask(3)
+    w.clock.now += 500
+    first = w.service.snapshot()
+    w.clock.now += 500
+    assert w.service.snapshot() == first and json.dumps(first)
 
 
 def test_cohorts_by_person_and_by_network(world):

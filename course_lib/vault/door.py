@@ -62,7 +62,7 @@ class Door:
         """The cohort that a key's question counts for, by the policy in force."""
         by = self.policy.identity.cohort_by
         if by == "person":
-            return f"person {self.keyring.first_of(key.pseudonym)}"
+            return f"person {self.keyring.first[key.pseudonym]}"
         if by == "address":
             return f"network {hmac.digest(self.secret, truncated(address).encode(), 'sha256').hex()[:6]}"
         return key.cohort
@@ -137,10 +137,11 @@ class Door:
     def _let_in(self, key, cohort, subjects, n, now):
         """The limits that n rows were taken from, or a Refusal: unusual, spent, or too fast."""
         settings, limits = self.policy.monitor, self._limits(key.id, cohort)
-        if settings.enabled and (alarms := self.watchers.alarmed(subjects)):
-            if settings.action == "block":
+        if settings.enabled and settings.action in ("block", "slow") and self.watchers.alarmed(subjects):
+            alarms = self.watchers.judged(subjects, settings, now)  # an hour may have passed
+            if alarms and settings.action == "block":
                 raise refusal.unusual(alarms[0])
-            if settings.action == "slow":
+            if alarms:
                 limits = (*limits, self._slow(key))
         budget = self.budget(key)
         if budget is not None and key.spent + n > budget:  # for sure; the transaction looks again

@@ -6,6 +6,7 @@ from course_lib.vault import keys
 from course_lib.vault.refusal import Refusal, revoked
 
 SCOPES = ("predict", "submit", "instructor")
+LARGEST = 10**12  # rows, of a budget
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Keyring:
 
     def __init__(self, ledger, class_name, now):
         self.ledger, self.class_name, self.now, self.by_hash, self.by_id = ledger, class_name, now, {}, {}
+        self.first = {}  # pseudonym: the id of its first key
         reader = ledger.reader()
         for row in reader.execute("SELECT * FROM keys ORDER BY id"):
             self._add(row["hash"], Key(row["id"], row["pseudonym"], row["cohort"], row["class"], *row[5:]))
@@ -58,8 +60,10 @@ class Keyring:
                 raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {value!r}")
         if not scope or set(scope.split()) - set(SCOPES):
             raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {scope!r}")
-        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
-            raise ValueError(f"a budget is a whole number of rows, or None; got {budget!r}")
+        if budget is not None and (
+            not isinstance(budget, int) or isinstance(budget, bool) or not 0 <= budget <= LARGEST
+        ):
+            raise ValueError(f"a budget is a whole number of rows up to {LARGEST:,}, or None; got {budget!r}")
         live = [k for k in self.by_id.values() if k.pseudonym == pseudonym and k.revoked is None]
         live = [k for k in live if k.expires is None or now < k.expires]
         if per_person and len(live) >= per_person:
@@ -99,18 +103,17 @@ class Keyring:
         """How many keys name this cohort; at least 1, for one that a policy makes."""
         return max(1, sum(key.cohort == cohort for key in self.by_id.values()))
 
-    def first_of(self, pseudonym):
-        """The id of the first key of a pseudonym."""
-        return min(key.id for key in self.by_id.values() if key.pseudonym == pseudonym)
-
     def forget(self, pseudonym):
         """As the ledger did: no name, no way in. The hash that a token had leads to a key that is revoked."""
         for key in self.by_id.values():
             if key.pseudonym == pseudonym:
                 key.pseudonym, key.revoked = f"forgotten-{key.id}", key.revoked or self.now()
+                self.first[key.pseudonym] = key.id
+        self.first.pop(pseudonym, None)
 
     def _add(self, hashed, key):
         self.by_hash[hashed] = self.by_id[key.id] = key
+        self.first.setdefault(key.pseudonym, key.id)
 
     def _say_why_unknown(self, token):
         if not token:

@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -268,7 +269,9 @@ class Ledger:
             if refusals:
                 self.db.executemany(_COUNT, [(*what, *count) for what, count in refusals.items()])
             self.db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error):
+                traceback.print_exc()  # a mistake of ours; the questions get their 503, and the writer goes on
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self._put_back(refusals, notes)
@@ -280,7 +283,10 @@ class Ledger:
             for entry in group:
                 entry.outcome = Full(str(error))
         if group:
-            self.on_commit(group)
+            try:
+                self.on_commit(group)
+            except Exception:
+                traceback.print_exc()  # what was committed stays so; the writer goes on
 
     def _charge(self, group):
         """Charge each entry to its key and cohort, or give it its outcome. In the transaction of their rows."""

@@ -34,7 +34,10 @@ class Refusal(Exception):
 
 
 def no_rules():
-    sentence = "first read the rules and accept them: GET /v1/rules, then POST /v1/rules/accept, or on the page"
+    sentence = (
+        "first read the rules and accept them: on the page, in Python by oracle.rules() and oracle.accept_rules(), "
+        "or by GET /v1/rules and POST /v1/rules/accept"
+    )
     return Refusal(403, sentence, "rules")
 
 

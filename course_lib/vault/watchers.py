@@ -83,6 +83,15 @@ class Watchers:
             watch.pass_time(now)
             self._judge(subject, model, watch, settings, now)
 
+    def judged(self, subjects, settings, now):
+        """The alarms that are still on for any of the subjects, now that time has passed."""
+        for subject in subjects:
+            for model in {alarm.model for alarm in self.alarmed([subject])}:
+                if watch := self.watches.get((subject, model)):
+                    watch.pass_time(now)
+                    self._judge(subject, model, watch, settings, now)
+        return self.alarmed(subjects)
+
     def alarmed(self, subjects):
         """The alarms that are on for any of the subjects."""
         return [alarm for subject in subjects for alarm in self.on.get(subject, {}).values()] if self.on else []
