@@ -4,7 +4,8 @@ keys         what a key looks like; hashed, compared
 policy       the one file that a team edits: what leaves, how much, for whom, what an alarm does
 controls     what is done to an answer before it leaves, each after its paper's formula
 limits       a token bucket by rows, on a clock that never goes back
-monitor      what is unusual about a key's questions, or a cohort's, as numbers
+monitor      what is unusual about a key's questions, or a cohort's, as numbers; prada has the distances and their test
+false_alarms how often honest users look so, measured
 honest       honest users, simulated: who asks what, and when; a day of theirs at the vault
 toll         what a policy takes from them: labels, confidences, time
 ledger       SQLite: one record per request, written by one thread, answered after it is committed

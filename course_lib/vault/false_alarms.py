@@ -12,7 +12,7 @@ import numpy as np
 
 from course_lib.download import keep_folder
 from course_lib.progress import Progress
-from course_lib.vault import honest, monitor
+from course_lib.vault import honest, monitor, prada
 from course_lib.vault.monitor import STATISTICS, Eye, Watch
 
 DAYS = 20  # simulated; each behaviour has at least one user a day
@@ -55,7 +55,7 @@ def measured(victim, x, y, days=DAYS):
     digest = hashlib.sha256(f"{victim.name} {days}".encode())
     for part in (victim.answer(victim.reference[:200]), victim.reference, x.numpy(), y.numpy()):
         digest.update(np.ascontiguousarray(part).tobytes())
-    for module in (honest, monitor):
+    for module in (honest, monitor, prada):
         digest.update(Path(module.__file__).read_bytes())
     path = keep_folder() / "models" / f"{victim.name}-honest-{digest.hexdigest()[:16]}.json"
     try:

@@ -108,7 +108,7 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = _only_one(self.path.with_name("serving.lock")) if serving else None
         self.queue, self.refusals, self.notes = queue.SimpleQueue(), {}, []
-        self.refusals_lock = threading.Lock()
+        self.later_lock = threading.Lock()
         try:
             self.db = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10
@@ -161,14 +161,14 @@ class Ledger:
 
     def count_refusal(self, minute, key, status, reason, rows):
         """Count a refused request. It is written with the next group; key 0: nobody we know."""
-        with self.refusals_lock:
+        with self.later_lock:
             count = self.refusals.setdefault((minute, key, status, reason), [0, 0])
             count[0] += 1
             count[1] += rows
 
     def note(self, statement, values):
         """Write this with the next group, in the order of the calls: an alarm, before the answer to its question."""
-        with self.refusals_lock:
+        with self.later_lock:
             self.notes.append((statement, values))
 
     def history(self):
@@ -204,7 +204,6 @@ class Ledger:
             return ids
 
         ids = self.change(work)
-        self.change(lambda db: None)
         self.checkpoint()
         return ids
 
@@ -253,7 +252,7 @@ class Ledger:
         self._commit([])
 
     def _commit(self, group):
-        with self.refusals_lock:
+        with self.later_lock:
             refusals, self.refusals = self.refusals, {}
             notes, self.notes = self.notes, []
         try:
@@ -340,7 +339,7 @@ class Ledger:
         job.done.set()
 
     def _put_back(self, refusals, notes):
-        with self.refusals_lock:
+        with self.later_lock:
             self.notes = notes + self.notes
             for what, (requests, rows) in refusals.items():
                 count = self.refusals.setdefault(what, [0, 0])

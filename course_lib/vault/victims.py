@@ -12,9 +12,10 @@ from course_lib.models import count_parameters, mlp, reuse
 from course_lib.train import fit
 from course_lib.vault.false_alarms import measured
 
-COPIES = 20  # copies of each of the victim's pictures that it is trained on
+COPIES = 20  # copies of each of the victim's pictures that it is trained on ...
+PICTURES = 20_000  # ... but no more in all
 WIDTH = 64
-REFERENCE = 4000
+REFERENCE = 4000  # pictures that the monitor knows
 L2 = 1e-4  # per example, for the linear model: its weights stay finite, so that no probability is 0
 
 
@@ -36,14 +37,15 @@ class Victim(NamedTuple):
 def victims(name="digits"):
     """{model's name: Victim} for a data set: a linear one, NAME-linear, and a network, NAME-net."""
     shares = arena.shares(name)
-    x, base = arena.copies(shares.victim[0], COPIES * len(shares.victim[0]), seed=0)
-    x, y = torch.cat([shares.victim[0], x]), torch.cat([shares.victim[1], shares.victim[1][base]])
+    pictures, labels = shares.victim
+    x, base = arena.copies(pictures, min(COPIES * len(pictures), PICTURES), seed=0)
+    rest = PICTURES - len(x)  # of a small set, the pictures themselves, too
+    x, y = torch.cat([pictures[:rest], x]), torch.cat([labels[:rest], labels[base]])
     d, c = x[0].numel(), len(shares.classes)
     linear = reuse(f"{name}-linear", mlp(d, c).double(), lambda model: _converge(model, x.double(), y), x, y, L2)
     net = reuse(f"{name}-net", mlp(d, WIDTH, c), lambda model: fit(model, (x, y), cross_entropy, epochs=20), x, y, 20)
-    reference = (
-        x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:REFERENCE]].flatten(1).double().numpy()
-    )
+    some = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:REFERENCE]
+    reference = x[some].flatten(1).double().numpy()
     made = {}
     for n, model in ((f"{name}-linear", linear), (f"{name}-net", net)):
         victim = Victim(n, shares.classes, (d,), count_parameters(model), answers(model), reference)
