@@ -33,7 +33,8 @@ def test_who_may_not_ask_is_told_why(world):
     slip = w.token[:-1] + ("0" if w.token[-1] != "0" else "1")
     assert w.status(token="nonsense") == (401, "malformed-key")
     assert w.status(token=slip) == (401, "malformed-key")
-    assert w.service.ask(None, "toy", PICTURES[:1]).exception().status == 401
+    for token in (None, "", "\ud800", "vk_test_" + "é" * 22 + "_000000", b"vk", 7):
+        assert w.service.ask(token, "toy", PICTURES[:1]).exception().status == 401
     assert w.status(token=expired) == (403, "key-expired")
     assert w.status(token=submit) == (403, "wrong-scope")
     assert w.status(token=fresh) == (403, "rules")
@@ -137,6 +138,9 @@ def test_a_hundred_threads_on_one_key_never_pass_the_rate_limit(world):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert Counter(got) == {200: 40, 429: 60}  # the clock stands still
+    assert w.service.snapshot()["totals"]["refused"] == 60
+    w.restart()
+    assert w.service.snapshot()["totals"]["refused"] == 60
 
 
 def test_the_rate_limit_says_when_to_come_back(world):
@@ -222,6 +226,22 @@ def test_a_broken_policy_is_refused_and_the_old_one_stays(world):
     with pytest.raises(ValueError, match="policy.toml, line 2: .* did you mean decimals"):
         w.service.reload_policy()
     assert w.service.policy.output.decimals == 2 and w.status() == (200, None)
+
+
+def test_a_policy_that_cannot_be_written_is_not_in_force(world):
+    w = world()
+    w.service.policy_path = w.folder / "vault.db" / "policy.toml"  # no folder
+    with pytest.raises(Refusal, match="policy.toml cannot be written"):
+        w.service.set_policy("[output]\ntop_k = 1")
+    assert w.service.policy.output.top_k == 0
+
+
+def test_two_models_never_share_a_request_id(world, monkeypatch):
+    monkeypatch.setitem(TOY, "a" * 100, TOY["toy"]._replace(name="a" * 100))
+    w = world()
+    w.ask(1, "mine")
+    refused = w.service.ask(w.token, "a" * 100, PICTURES[:1], "mine").exception(timeout=5)
+    assert (refused.status, refused.type) == (422, "request-id-reused")
 
 
 def test_keys_per_person(world):

@@ -1,5 +1,6 @@
 """What the page shows, counted in memory as the ledger has it: per key, per cohort, in all, and the last two minutes."""
 
+import threading
 from collections import Counter, deque
 
 SECONDS = 120  # that the page draws
@@ -11,7 +12,7 @@ class Books:
 
     def __init__(self, ledger):
         self.rows, self.requests, self.refused = Counter(), Counter(), Counter()  # by key's id
-        self.cohort_rows = Counter()
+        self.cohort_rows, self.lock = Counter(), threading.Lock()
         self.seconds = deque(maxlen=SECONDS)  # [second, {key: rows}, {cohort: rows}]
         reader = ledger.reader()
         for row in reader.execute(
@@ -25,6 +26,11 @@ class Books:
         for row in reader.execute("SELECT key, sum(requests) AS n FROM refusals GROUP BY key"):
             self.refused[row["key"]] = row["n"]
         reader.close()
+
+    def refuse(self, key):
+        """A request was refused; by several threads, unlike answers, which the ledger's one writer counts."""
+        with self.lock:
+            self.refused[key] += 1
 
     def answered(self, key, cohort, rows, now):
         """An answer was committed."""

@@ -96,7 +96,9 @@ class Door:
 
     def _ask(self, key, victim, x, request_id, address, future):
         now, n, force = self.clock(), len(x), self.policy
-        body = hashlib.blake2b(x, digest_size=16, key=victim.name.encode()).digest()
+        body = hashlib.blake2b(victim.name.encode(), digest_size=16)
+        body.update(x)
+        body = body.digest()
         if request_id is not None and (earlier := self._earlier(key, request_id, body)) is not None:
             return earlier
         if self.paused or self.closed:
@@ -235,7 +237,7 @@ class Door:
 
     def _count_refusal(self, key, reason, rows):
         i = key.id if key else 0
-        self.books.refused[i] += 1
+        self.books.refuse(i)
         self.ledger.count_refusal(int(self.clock() // 60), i, reason.status, reason.type, rows)
 
 

@@ -39,7 +39,8 @@ class Keyring:
 
     def identify(self, token, scope=None):
         """The key of a token, if it may be used now, for that scope. Raises Refusal."""
-        key = self.by_hash.get(keys.hashed(token)) if isinstance(token, str) else None
+        # Looked up by its hash: how long that takes tells nothing about any key.
+        key = self.by_hash.get(keys.hashed(token)) if isinstance(token, str) and token.isascii() else None
         if key is None:
             self._say_why_unknown(token)
         if key.revoked is not None:

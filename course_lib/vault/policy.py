@@ -56,9 +56,9 @@ class Limits:
     """How much. Everything counts rows; a request of 256 pictures is 256 rows. 0: no limit."""
 
     rows_per_request: int = _number(1024, 1, 4096, "the largest request")
-    rows_per_minute_per_key: int = _number(2_400_000, 0, 10**9, "")
+    rows_per_minute_per_key: int = _number(2_400_000, 0, 10**9, "a token bucket that fills at this rate; 0: no limit")
     burst_per_key: int = _number(40_000, 0, 10**9, "rows that may come at once; 0: a minute's worth")
-    rows_per_minute_per_cohort: int = _number(0, 0, 10**9, "")
+    rows_per_minute_per_cohort: int = _number(0, 0, 10**9, "one bucket for all keys of a cohort; 0: no limit")
     burst_per_cohort: int = _number(0, 0, 10**9, "rows that may come at once; 0: a minute's worth")
     budget_per_key: int = _number(
         0, 0, 10**12, "rows that a key may ask in all, where the key has no budget of its own"

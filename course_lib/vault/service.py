@@ -176,9 +176,13 @@ class Service(Door):
         self._adopt(policy.load(self.policy_path))
 
     def set_policy(self, text):
-        """Put another policy into the file and into force. Raises PolicyError, and then the old one stays."""
+        """Put another policy into the file and into force. Raises PolicyError or Refusal, and then the old one stays."""
         new = policy.parse(text)
-        _write(self.policy_path, text)
+        try:
+            _write(self.policy_path, text)
+        except OSError as error:
+            sentence = f"{self.policy_path.name} cannot be written ({error.strerror}); the old policy stays"
+            raise refusal.Refusal(503, sentence, "policy-not-written") from None
         self._adopt(new)
 
     def snapshot(self):
