@@ -162,13 +162,26 @@ def welcome(service, port, lan, new):
         print(f"    from course_lib.vault.client import connect\n    oracle = connect('{here}', '{new['demo']}')\n")
         print("Keys are shown this once; the vault keeps their hashes.\n")
     if lan:
-        print(
-            f"--lan: other computers of this network reach it at http://{own_address()}:{port}\n"
-            "This is plain HTTP: whoever shares the network can read questions, answers and keys on their way. Use a network\n"
-            "that you trust, keys for this class alone, and no question that is private. Instructor's calls work on this\n"
-            "computer only. When the class is over: course vault key expire\n"
-        )
+        print(on_the_network(own_address(), port))
     print("To stop: Ctrl-C here; what it has taken is answered first.", flush=True)
+
+
+def on_the_network(address, port):
+    """What --lan means, in words."""
+    from course_lib.vault.client import private
+
+    if not private(address):
+        reach = (
+            f"--lan: this computer's address, {address}, is on no private network (10.x, 172.16-31.x, 192.168.x), and the course's\n"
+            "client asks no other. Join a network of your own, a phone's hotspot for instance, and start again."
+        )
+    else:
+        reach = f"--lan: other computers of this network reach it at http://{address}:{port}"
+    return (
+        f"{reach}\nThis is plain HTTP: whoever shares the network can read questions, answers and keys on their way. Use a network\n"
+        "that you trust, keys for this class alone, and no question that is private. Instructor's calls work on this\n"
+        "computer only. When the class is over: python -m course_lib vault key expire\n"
+    )
 
 
 def own_address():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib import cli, environment
+from course_lib import cli, environment, vault_command
 from course_lib.vault import client, desk, keys, tables, victims
 from course_lib.vault.service import Service
 from tests.vault_served import ROW, Served
@@ -107,6 +107,12 @@ def test_several_workers_are_refused_in_a_sentence(course, capsys):
     with pytest.raises(SystemExit):
         course("serve", "--workers", "4")
     assert "one process serves a class" in capsys.readouterr().err
+
+
+def test_lan_says_what_it_means_and_where_it_cannot_work():
+    said = vault_command.on_the_network("192.168.1.5", 8700)
+    assert "http://192.168.1.5:8700" in said and "plain HTTP" in said and "vault key expire" in said
+    assert "192.0.2.2, is on no private network" in vault_command.on_the_network("192.0.2.2", 8700)
 
 
 def test_a_port_that_is_taken_is_told(course):
