@@ -412,6 +412,8 @@ costs = {kind: toll.cost(toll.only(limited, kind), model.answer) for kind in kin
 ax = plots.estimates({kind: one.label_lost for kind, one in costs.items()}, "share of questions refused or late")
 words = "; ".join(f"{kind} {one.label_lost}" for kind, one in costs.items())
 show(ax.figure, f"What a limit of two rows a minute takes from honest users. {words}.")
+for kind, one in costs.items():
+    print(f"{kind:16s} refused and given up {one.refused.value:.0%}, mean wait for an answer {one.delay.value:.1f} s")
 
 # %% [markdown]
 # **Predict.** A thief with one key waits as long as the vault says. How many minutes until all its
@@ -883,7 +885,8 @@ def name_points(ax, points, near, gap=0.012):
     for name, (x, y) in sorted(points.items(), key=lambda one: one[1][1]):
         above = [other + gap for at, other in placed if abs(at - x) < near]
         placed.append((x, max([y, *above])))
-        ax.annotate(letters[name], (x, placed[-1][1]), (8, 0), textcoords="offset points", va="center", fontsize=10)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        ax.annotate(letters[name], (x, placed[-1][1]), (8, 0), textcoords="offset points", va="center", bbox=box)
 
 
 def frontier(ax, loss, xlabel):
