@@ -159,7 +159,9 @@ def welcome(service, port, lan, new):
     if new:
         print(f"The instructor's view, signed in:\n\n    {here}/instructor#key={new['instructor']}\n")
         print(f"A key to try it: {new['demo']}\n")
-        print(f"    from course_lib.vault.client import connect\n    oracle = connect('{here}', '{new['demo']}')\n")
+        print(f"    from course_lib.vault.client import connect\n    oracle = connect('{here}', '{new['demo']}')")
+        print("    print(oracle.rules())\n    oracle.accept_rules()  # once for each key")
+        print("    oracle([[0.5] * 64])  # one question, ten probabilities\n")
         print("Keys are shown this once; the vault keeps their hashes.\n")
     if lan:
         print(on_the_network(own_address(), port))

@@ -186,7 +186,7 @@ def test_serve_with_no_other_argument_works_at_once(tmp_path):
         address = re.search(r"^ +(http://127.0.0.1:\d+)$", text, re.M)[1]
         teacher = re.search(rf"{address}/instructor#key=(vk_\w+)", text)[1]
         oracle = client.connect(address, re.search(r"A key to try it: (vk_\w+)", text)[1])
-        with pytest.raises(client.Refused, match="accept"):
+        with pytest.raises(client.Refused, match=r"oracle.rules\(\)\), then oracle.accept_rules\(\)"):
             oracle(np.zeros((1, 64)))
         assert "1. " in oracle.rules()
         oracle.accept_rules()
@@ -194,9 +194,14 @@ def test_serve_with_no_other_argument_works_at_once(tmp_path):
         assert desk.over(address, teacher)("state")["totals"]["rows"] == 3
         note = tmp_path / "server.json"
         assert note.stat().st_mode & 0o077 == 0 and json.loads(note.read_text())["pid"] == process.pid
-        process.send_signal(signal.SIGTERM)
+        snippet = "\n".join(re.findall(r"^    (from .*|oracle.*|print.*)$", text, re.M))
+        done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "1. " in done.stdout, done.stderr
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # an impatient one
         assert process.wait(30) == 0 and not note.exists()
-        assert "The vault has stopped" in (tmp_path / "said").read_text()
+        said = (tmp_path / "said").read_text()
+        assert said.rstrip().endswith(f"Its ledger is {tmp_path / 'vault.db'}") and "Traceback" not in said
     finally:
         process.kill()
         process.wait()

@@ -102,8 +102,12 @@ class App:
         self.mail.loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self.watch_policy())
         await send({"type": "lifespan.startup.complete"})
-        await receive()
-        watching.cancel()
+        try:
+            await receive()
+        except asyncio.CancelledError:
+            return  # Ctrl-C a second time: nobody waits for the end
+        finally:
+            watching.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def watch_policy(self, seconds=0.5):

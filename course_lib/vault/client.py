@@ -189,6 +189,11 @@ class Oracle:
                     kind="no-connection",
                 )
             except Refused as error:
+                if error.kind == "rules":
+                    error = Refused(
+                        f"{error.detail}. From here: print(oracle.rules()), then oracle.accept_rules()", 403, "rules"
+                    )
+                    raise error from None
                 if error.status not in (408, 429, 502, 503, 504):
                     raise
                 refusal = error
