@@ -30,13 +30,13 @@ def with_one(x):
     return torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
 
 
-def solve_weighed(x, winner, log_ratios, weights, steps=2000):
+def solve_weighed(x, winner, log_ratios, weights, ridge=1e-9, steps=400):
     """Weights W (D + 1, C) of a softmax classifier, from what its answers say about pairs of classes.
 
     x (n, ...) questions; winner (n,) the class that won each; log_ratios (n, C): log p_c - log p_winner; weights
-    (n, C): how far each is trusted, 0 for not at all. Minimises the sum of (weights * (z_c - z_winner - log_ratios))**2
-    with z = with_one(x) @ W, by conjugate gradients, each class's own block of the equations as the preconditioner.
-    The columns of W sum to 0.
+    (n, C): how far each is trusted, 0 for not at all. Minimises the sum of (weights * (z_c - z_winner - log_ratios))**2,
+    z = with_one(x) @ W, plus ridge * the sum of W**2, which settles what the equations leave open. By conjugate
+    gradients, each class's own block of the equations as the preconditioner. The rows of W sum to 0.
     """
     a, r, winner = with_one(x), torch.as_tensor(log_ratios).double(), torch.as_tensor(winner)[:, None]
     w2 = torch.as_tensor(weights).double().square().scatter(1, winner, 0.0)
@@ -52,7 +52,7 @@ def solve_weighed(x, winner, log_ratios, weights, steps=2000):
         return z - z.gather(1, winner)
 
     block = w2.scatter(1, winner, w2.sum(1, keepdim=True))  # (n, C)
-    small = 1e-12 * (1 + block.sum(0)).view(-1, 1, 1) * torch.eye(a.shape[1], dtype=torch.float64)
+    small = ridge * torch.eye(a.shape[1], dtype=torch.float64)
     factors = torch.linalg.cholesky(torch.einsum("nd,nc,ne->cde", a, block, a) + small)  # (C, D + 1, D + 1)
 
     def precondition(g):
@@ -65,8 +65,11 @@ def solve_weighed(x, winner, log_ratios, weights, steps=2000):
     for _ in range(steps):
         if size <= enough:
             break
-        turned = back(forth(direction))
-        step = size / (direction * turned).sum()
+        turned = back(forth(direction)) + ridge * direction
+        curved = (direction * turned).sum()
+        if not curved > 0:  # what is left of the miss is below double precision
+            break
+        step = size / curved
         solution, g = solution + step * direction, g - step * turned
         z = precondition(g)
         size, before = (g * z).sum(), size

@@ -36,7 +36,7 @@ def ratios(probs):
 
 
 def solve(x, probs):
-    return attack.solve_weighed(x, probs.argmax(1), ratios(probs), probs)
+    return attack.solve_weighed(x, probs.argmax(1), ratios(probs), probs, ridge=1e-14)
 
 
 def test_it_may_not_know_the_vault():
@@ -71,7 +71,7 @@ def test_weighed_equations_are_solved_as_scipys_least_squares_solves_them(model)
         return (p * (z - z.gather(1, winner) - r)).numpy().ravel()
 
     theirs = optimize.least_squares(misses, np.zeros((D + 1) * C), xtol=1e-15, ftol=1e-15, gtol=1e-15).x
-    ours = attack.solve_weighed(x, p.argmax(1), r, p)
+    ours = attack.solve_weighed(x, p.argmax(1), r, p, ridge=1e-14)
     theirs = torch.from_numpy(theirs.reshape(D + 1, C))
     assert torch.allclose(ours, theirs - theirs.mean(1, keepdim=True), atol=1e-5)
 
@@ -85,6 +85,17 @@ def test_an_equation_of_weight_zero_is_not_read(model):
     clean = attack.solve_weighed(x, winner, r, w)
     r[:5] = torch.tensor([0.0, -3.0, -1.0, -7.0])  # nonsense
     assert torch.allclose(attack.solve_weighed(x, winner, r, w), clean, atol=1e-9)
+
+
+@pytest.mark.parametrize("decimals", [1, 3, 15])
+@pytest.mark.parametrize("n", [1, 3, D + 1, 10 * D])
+def test_few_and_rounded_answers_give_finite_weights_that_answer_alike(model, n, decimals):
+    _, oracle = model
+    x = questions(n)
+    p = torch.round(oracle(x), decimals=decimals)
+    found = attack.solve_weighed(x, p.argmax(1), torch.where(p > 0, ratios(p.clamp(min=1e-99)), 0.0), p)
+    assert found.isfinite().all()
+    assert ((attack.with_one(x) @ found).argmax(1) == p.argmax(1)).double().mean() > 0.8
 
 
 def test_infinite_ratios_get_a_sentence(model):
