@@ -879,14 +879,13 @@ final = {name: estimate(stolen.get((name, "knowing"), stolen[name, "unaware"])) 
 first_try = {name: estimate(stolen[name, "unaware"]) for name in POLICIES if (name, "knowing") in stolen}
 
 
-def name_points(ax, points, near, gap=0.012):
-    """Letters beside points {name: (x, y)}; those that would cover each other are moved up."""
-    placed = []
-    for name, (x, y) in sorted(points.items(), key=lambda one: one[1][1]):
-        above = [other + gap for at, other in placed if abs(at - x) < near]
-        placed.append((x, max([y, *above])))
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        ax.annotate(letters[name], (x, placed[-1][1]), (8, 0), textcoords="offset points", va="center", bbox=box)
+def name_points(ax, points, wide, top=0.94):
+    """Letters in a row above the points {name: (x, y)}, each with a thin line to its point."""
+    at = -1.0
+    for name, (x, y) in sorted(points.items(), key=lambda one: one[1]):
+        at = max(x, at + 0.065 * wide)
+        ax.plot([at, x], [top - 0.006, y], color="#aaaaaa", linewidth=0.6, zorder=1)
+        ax.text(at, top, letters[name], ha="center", va="bottom")
 
 
 def frontier(ax, loss, xlabel):
@@ -900,10 +899,10 @@ def frontier(ax, loss, xlabel):
     for name, y in first_try.items():
         ax.plot([x[name].value] * 2, [y.value, final[name].value], ":", color="#777777", linewidth=1)
         ax.plot(x[name].value, y.value, "o", color="white", markeredgecolor="#777777", markersize=7)
+        ax.annotate(letters[name], (x[name].value, y.value), (7, 0), textcoords="offset points", va="center")
     wide = max(one.value for one in x.values())
-    for points in (final, first_try):
-        name_points(ax, {name: (x[name].value, y.value) for name, y in points.items()}, near=0.07 * wide)
-    ax.set(xlabel=xlabel, ylabel="thief's agreement", xlim=(-0.05 * wide, 1.15 * wide), ylim=(None, 0.95))
+    name_points(ax, {name: (x[name].value, y.value) for name, y in final.items()}, wide)
+    ax.set(xlabel=xlabel, ylabel="thief's agreement", xlim=(-0.05 * wide, 1.15 * wide), ylim=(None, 0.96))
 
 
 # %%
