@@ -29,7 +29,7 @@ first    train      fit, fit_many (all seeds at once), predict   -> loop
          cache      the teacher's answers: asked online, or kept in a file by (picture, view)
          plots      the house style; one colour per role         -> measure
 second   live       show(fig, alt), sliders over pictures
-         checks/    one module per lesson                        -> exercises
+         checks/    one module per lesson                        -> exercises, attack
          attack     copying a model of which only answers are known, and judging the copy
          vault/     the model behind a door: keys, limits, a ledger, a monitor, one policy file
 top      __main__   the command `course`; behind it cli, lab, train_command, vault_command, environment (the course's Python)   -> anything
