@@ -7,6 +7,7 @@ system allows no more connections, the one that has waited or idled longest make
 
 import asyncio
 import errno
+import gc
 import itertools
 import json
 import logging
@@ -212,6 +213,8 @@ class Door(Server):
             )  # so many may knock at once; uvicorn's backlog is also how many are let in at a stroke
         asyncio.get_running_loop().set_exception_handler(self.trouble)
         self.sweeper = asyncio.create_task(self.sweep())
+        gc.collect()
+        gc.freeze()  # what is here now stays; to look through it again and again would make somebody wait
         self.ready()
 
     async def sweep(self):
