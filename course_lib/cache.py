@@ -84,7 +84,7 @@ def build(path, teacher, x, views, batch_size=512, dtype=torch.float16, precisio
 
     What is there already, is whole and is this teacher's for these pictures and views, is used; what an interruption
     left is continued. A file of another teacher is never served and never overwritten: CacheError, in words.
-    x and the teacher may be on a GPU. dtype: what a logit is kept in; precision: what the teacher computes in.
+    x and the teacher may be on a GPU; the teacher goes where x is. dtype: what a logit is kept in; precision: what the teacher computes in.
     """
     path = Path(path)
     teacher = freeze(teacher).to(x.device)
@@ -112,6 +112,8 @@ def build(path, teacher, x, views, batch_size=512, dtype=torch.float16, precisio
         _fill(part, about, answer, x, views, batch_size, dtype)
         _finish(part, path, about)
     except OSError as error:
+        if path.exists():  # another process was faster with the same
+            return read(path, about["fingerprint"])
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
         needed = np.prod(about["shape"]) * torch.finfo(dtype).bits // 8 / 1e6
         raise CacheError(
@@ -126,7 +128,10 @@ def build(path, teacher, x, views, batch_size=512, dtype=torch.float16, precisio
 
 
 def answers_fingerprint(teacher, x, views, dtype=torch.float16, precision="float32"):
-    """All that the answers depend on: the teacher's weights and buffers, the pictures, the views, the precision."""
+    """All that the answers depend on: the teacher's weights and buffers, the pictures, the views, the precision.
+
+    A teacher is what state_dict() holds and str(teacher) shows: layers with a setting that neither knows look alike.
+    """
     settings = {"kind": KIND, "x": x, "views": views.ids, "shift": views.shift, "dtype": dtype, "precision": precision}
     settings["teacher"] = str(teacher)  # its layers; the weights follow
     return fingerprint({**settings, **{f"teacher.{k}": v for k, v in teacher.state_dict().items()}})
@@ -152,7 +157,7 @@ def read(path, fingerprint=None):
         ) from None
     if fingerprint and about["fingerprint"] != fingerprint:
         raise CacheError(
-            f"{path} holds the answers of another teacher, or to other pictures or views: they are not served. "
+            f"{path} holds the answers of another teacher, or to other pictures, in other views or another precision: they are not served. "
             "Choose another file name, or delete that file"
         )
     wanted, came = HEAD + k * n * c * torch.finfo(dtype).bits // 8, path.stat().st_size
@@ -167,7 +172,8 @@ def _fill(part, about, answer, x, views, batch_size, dtype):
     """Append the answers that the file does not hold yet."""
     k, n, c = about["shape"]
     row = c * torch.finfo(dtype).bits // 8
-    with open(part, "r+b" if part.exists() else "w+b") as file:
+    with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644), "r+b") as file:
+        _lock(file, part)
         file.seek(0, os.SEEK_END)
         if file.tell() < HEAD:
             file.seek(0)
@@ -192,17 +198,29 @@ def _fill(part, about, answer, x, views, batch_size, dtype):
         os.fsync(file.fileno())
 
 
+def _lock(file, part):
+    """One process builds; the lock ends with the process, however it ends."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(HEAD * 2**20)  # far behind the data: a lock there stops no writing
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise CacheError(f"another process is building {part.stem}: call again when it has ended") from None
+
+
 def _finish(part, path, about):
     """Write the checksum into the head, and move the file into place."""
     with open(part, "r+b") as file:
         file.write(_head({**about, "crc": _crc(part)}))
         file.flush()
         os.fsync(file.fileno())
-    try:
-        os.replace(part, path)
-    except FileNotFoundError:  # another process has built the same and was faster
-        if not path.exists():
-            raise
+    os.replace(part, path)
 
 
 def _head(about):

@@ -52,8 +52,9 @@ def load(path, settings, model, optimiser):
     other = [name for name in {**settings, **there} if settings.get(name) != there.get(name)]
     if other:
         told = "; ".join(f"{name}: {there.get(name)} there, {settings.get(name)} here" for name in other)
+        learned = " Has this model learned since? Build it anew, with its seed." if "model" in other else ""
         raise OtherTraining(
-            f"{path} belongs to another training ({told}). Give another path, or delete the file to start anew"
+            f"{path} belongs to another training ({told}).{learned} Give another path, or delete the file to start anew"
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

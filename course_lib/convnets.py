@@ -71,6 +71,9 @@ class Scale(nn.Module):
     def forward(self, x):
         return x * self.factor
 
+    def extra_repr(self):
+        return f"factor={self.factor}"
+
 
 def resnet(depth=20, widths=(16, 16, 32, 64), classes=10, channels=3, seed=0):
     """The ResNet of He et al. (2016, section 4.2): 6n + 2 layers in three stages, (B, channels, h, w) -> (B, C).

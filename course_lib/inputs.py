@@ -77,6 +77,11 @@ def checked_data(data, loss, epochs, batch_size):
         except TypeError:
             given = count(len(data) - 1, "target")
             raise TypeError(f"the loss is called with the logits and {given}, but it takes {signature}") from None
+    for i, t in enumerate(data):
+        if isinstance(t, torch.Tensor) and t.device != data[0].device:
+            raise ValueError(
+                f"x is on {data[0].device} and target {i} on {t.device}: move both to one device, with .to()"
+            )
     return tuple(t.to(data[0].device) if asked(t) else t.detach() for t in data)
 
 

@@ -10,10 +10,13 @@ import sys
 import types
 
 try:
-    import ipywidgets as widgets
     from IPython.display import display
 except ImportError:  # a bare machine
-    widgets = display = None
+    display = None
+try:
+    import ipywidgets as widgets
+except ImportError:
+    widgets = None
 
 DPI = 144  # 1.5 dots per CSS pixel: sharp on most screens, and small in a stored notebook
 
@@ -29,8 +32,8 @@ def show(fig, alt):
 
 def _as_script():
     """True outside of IPython: nothing there shows a picture."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell is None
+    module = sys.modules.get("IPython")
+    return module is None or module.get_ipython() is None
 
 
 def explore(draw, **controls):

@@ -9,7 +9,7 @@ from course_lib import checkpoint as state
 from course_lib.inputs import INDEPENDENT, asked, checked_loss, what_learns
 from course_lib.models import fingerprint, state_hash
 from course_lib.processes import is_first, team
-from course_lib.views import as_numbers, augment, choose
+from course_lib.views import Views, as_numbers, augment, choose
 
 
 def adam(parameters, lr):
@@ -66,10 +66,13 @@ def train_epochs(
     x, *targets = data
     processes = team(x.device, precision)
     model.to(x.device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     if channels_last:
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=layout)
     learned = what_learns(model)
+    _check_views(x, targets, views)
     plain, done = optimiser(learned, lr), 0
+    rates = [group["lr"] for group in plain.param_groups]
     if checkpoint:
         how = dict(
             epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, precision=precision, channels_last=channels_last
@@ -77,22 +80,27 @@ def train_epochs(
         how |= {"loss": _name(loss), "optimiser": _name(optimiser), "schedule": _name(schedule)}
         settings = {**how, **_fingerprints(model, data, rows, views)}
         done = state.load(checkpoint, settings, model, plain)
+    processes.agree(done)
     forward, stepper = processes.prepare(model, plain)
     forward = torch.compile(forward, dynamic=False) if compile else forward
     rows = torch.arange(len(x), device=x.device) if rows is None else rows
     steps = math.ceil(len(rows) / batch_size)
+    processes.share(rows[(steps - 1) * batch_size :])  # the last batch is the smallest: refused now, not after an epoch
+    everything = list(model.state_dict().values())  # weights and buffers
     for epoch in range(done, epochs):
-        before, total = [p.detach().clone() for p in learned], 0.0
+        before, total = [t.clone() for t in everything], 0.0
         train_mode(model)
         batches = rows[order(len(rows), seed, epoch).to(x.device)].split(batch_size)
         seen = None if views is None else choose(views, len(x), seed, epoch).to(x.device)
         with random_numbers(seed, epoch, x.device):
             for step, batch in enumerate(batches):
-                for group in stepper.param_groups:
-                    group["lr"] = lr * schedule((epoch * steps + step) / (epochs * steps))
+                for group, rate in zip(stepper.param_groups, rates, strict=True):
+                    group["lr"] = rate * schedule((epoch * steps + step) / (epochs * steps))
                 mine, weight = processes.share(batch)
                 view = None if seen is None else seen[mine]
                 pictures = as_numbers(x[mine] if view is None else augment(x[mine], view, views.shift))
+                if pictures.dim() == 4:  # augment leaves the colours last, indexing leaves them first
+                    pictures = pictures.contiguous(memory_format=layout)
                 stepper.zero_grad()
                 with processes.precise():
                     logits = forward(pictures)
@@ -104,12 +112,24 @@ def train_epochs(
                 total += value.detach()  # stays on the device: asking for the number would stop and wait for it
                 if tick:
                     tick(1 / (steps * (epochs - done)))
-        stop_unless_finite(total, learned, before, epoch, lr)
+        stop_unless_finite(total, everything, before, epoch, lr)
         if checkpoint and is_first():
             state.save(checkpoint, settings, epoch + 1, model, plain)
         processes.wait()
         yield epoch + 1
     processes.leave(forward)
+
+
+def _check_views(x, targets, views):
+    """Views that a training can use, and that its teacher was asked in; looked at once, here: a GPU would only crash."""
+    if views is not None and (not isinstance(views, Views) or x.dim() != 4):
+        raise TypeError(
+            "views is Views(ids, shift), say some_views(16), for pictures (N, channels, h, w); "
+            f"it came as {type(views).__name__}, for x {tuple(x.shape)}"
+        )
+    for kept in (t.views for t in targets if hasattr(t, "views")):
+        if views is None or views.shift != kept.shift or not torch.isin(views.ids, kept.ids).all():
+            raise ValueError("the teacher was asked in other views than fit is given: fit(..., views=answers.views)")
 
 
 def _name(function):
@@ -146,12 +166,12 @@ def random_numbers(seed, epoch, device):
         yield
 
 
-def stop_unless_finite(total, learned, before, epoch, lr):
-    """Undo the epoch and stop, in words, if a loss or a weight is not a finite number."""
-    if torch.isfinite(total).all() and all(torch.isfinite(p).all() for p in learned):
+def stop_unless_finite(total, weights, before, epoch, lr):
+    """Undo the epoch and stop, in words, if a loss or a weight (or a buffer) is not a finite number."""
+    if torch.isfinite(total).all() and all(torch.isfinite(p).all() for p in weights):
         return
     with torch.no_grad():
-        for p, old in zip(learned, before, strict=True):
+        for p, old in zip(weights, before, strict=True):
             p.copy_(old)
     raise FloatingPointError(
         f"the loss is not a finite number in epoch {epoch + 1}. The weights are as they were before that epoch. "

@@ -6,6 +6,8 @@ the whole batch. Batch normalisation is the exception: each process normalises b
 
 import os
 
+import torch.distributed as dist
+
 from course_lib.inputs import autocast
 
 
@@ -40,11 +42,14 @@ class One:
     def backward(self, loss):
         loss.backward()
 
+    def agree(self, epoch):
+        """Go on only if all processes start from the same epoch."""
+
     def wait(self):
         """Return once all processes are here."""
 
     def leave(self, model):
-        """Take apart what prepare put around the model."""
+        """End with the same model in every process."""
 
 
 class Several(One):
@@ -58,18 +63,11 @@ class Several(One):
             raise ImportError(
                 "training in several processes needs the package accelerate: pip install accelerate"
             ) from None
-        autocast(device, precision)  # an unknown precision gets our sentence
-        mixed = {"float32": "no", "bfloat16": "bf16"}[precision]
-        self.accelerator = Accelerator(
-            mixed_precision=mixed, cpu=device.type == "cpu", step_scheduler_with_optimizer=False
-        )
+        self.accelerator = Accelerator(cpu=device.type == "cpu")  # precision is autocast's, as in one process
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
 
     def prepare(self, model, optimiser):
         return self.accelerator.prepare(model, optimiser)
-
-    def precise(self):
-        return self.accelerator.autocast()
 
     def share(self, batch):
         mine = batch[self.rank :: self.size]
@@ -83,8 +81,17 @@ class Several(One):
     def backward(self, loss):
         self.accelerator.backward(loss)
 
+    def agree(self, epoch):
+        epochs = [None] * self.size
+        dist.all_gather_object(epochs, epoch)
+        if len(set(epochs)) > 1:
+            raise ValueError(
+                f"the processes start from different epochs ({epochs}): the checkpoint must lie where all of them read it"
+            )
+
     def wait(self):
         self.accelerator.wait_for_everyone()
 
     def leave(self, model):
-        self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        for buffer in model.buffers():  # each process has kept the running figures of its own shares
+            dist.broadcast(buffer, 0)

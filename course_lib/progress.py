@@ -1,5 +1,6 @@
 """One line that says how far a long job is, and stays as one finished line."""
 
+import os
 import sys
 import time
 
@@ -16,6 +17,8 @@ class Progress:
     def __init__(self, what, total, clock=time.monotonic):
         self.what, self.total, self.clock = what, total, clock
         self.done, self.shown, self.line = 0, None, _line_in_notebook() or _line_in_terminal()
+        if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
+            self.line = lambda text, last=False: None
 
     def __enter__(self):
         self.start = self.clock()
@@ -44,7 +47,8 @@ def _duration(seconds):
 
 def _line_in_notebook():
     """A function that rewrites one line of a cell's output; None outside a notebook."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module else None
     if not hasattr(shell, "kernel"):
         return None
     handle = None

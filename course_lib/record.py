@@ -1,6 +1,7 @@
 """A measurement as it is kept: the figures, and where, when and with what they were measured, as JSON."""
 
 import datetime
+import importlib.metadata
 import json
 import os
 import platform
@@ -10,22 +11,32 @@ import torch
 
 
 def surroundings(device=None):
-    """{date, processor, cores, threads, gpu, system, python, torch, load}: what a figure has to be read with."""
+    """{date, processor, cores, threads, gpu, ..., versions, load}: what a figure has to be read with."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
-    gpu = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "none"
+    has_gpu = torch.cuda.is_available()
+    packages = {}
+    for package in ("torchvision", "accelerate"):
+        try:
+            packages[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            packages[package] = "none"
     return {
         "date": str(datetime.date.today()),
         "processor": name,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpu": gpu,
+        "gpu": torch.cuda.get_device_name(device) if has_gpu else "none",
+        "gpus": torch.cuda.device_count(),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "cuda": torch.version.cuda if has_gpu else None,
+        "cudnn": torch.backends.cudnn.version() if has_gpu else None,
+        **packages,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 

@@ -1,6 +1,7 @@
 """fit one model, fit_many seeds of it at once, predict."""
 
 import contextlib
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -52,7 +53,8 @@ def fit(
 
     optimiser(parameters, lr) and schedule(progress) -> factor: see loop. precision: "float32" or "bfloat16".
     channels_last: weights and pictures in the order that convolutions are fastest in. compile: through torch.compile.
-    checkpoint: a file; each epoch's end is kept in it, and the same call goes on from there.
+    checkpoint: a file; each epoch's end is kept in it, and the same call with a model built anew goes on from there. It
+    knows loss, optimiser and schedule by their names: give another setting another name.
     on_epoch(epoch, predict) is called after each epoch; predict(x) gives the logits (N, C) at that moment.
     label: what the line of progress calls this training.
     What is frozen (freeze) stays as it is, in eval mode. Ctrl-C leaves the model as its last step made it. Under torchrun
@@ -62,19 +64,16 @@ def fit(
     how = dict(
         optimiser=optimiser, schedule=schedule, precision=precision, channels_last=channels_last, compile=compile
     )
-    done = 0
     try:
         with _threads(model, data[0].device), Progress(label or count(epochs, "epoch"), 1) as progress:
             how |= dict(views=views, checkpoint=checkpoint, tick=progress.step)
-            for done in train_epochs(model, data, loss, epochs, batch_size, lr, seed, **how):
+            for epoch in train_epochs(model, data, loss, epochs, batch_size, lr, seed, **how):
                 if on_epoch:
-                    on_epoch(done, lambda x: predict(model, x))
+                    on_epoch(epoch, lambda x: predict(model, x))
     except KeyboardInterrupt:
-        kept = (
-            f" {checkpoint} holds the end of epoch {done}: the same call goes on from there."
-            if checkpoint and done
-            else ""
-        )
+        kept = ""
+        if checkpoint and Path(checkpoint).exists():
+            kept = f" {checkpoint} holds its last whole epoch: build the model anew, as at the start, and make the same call."
         print(f"The model keeps what it has learned so far.{kept}")
         raise
     except torch.OutOfMemoryError as error:

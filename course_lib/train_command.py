@@ -46,7 +46,7 @@ def add_arguments(parser):
         "--views",
         type=whole,
         default=16,
-        help="how many crops and mirrors are used, of those there are; 16 unless told, 1: none",
+        help="how many crops and mirrors are used, of those there are; 16 unless told, 1: only the picture as it is",
     )
     parser.add_argument(
         "--mirror", choices=["yes", "no"], help="mirrored pictures too; yes for colour pictures, unless told"
@@ -97,7 +97,16 @@ def run(options):
     try:
         print(f"\n{_train(options)}")
         return 0
-    except (Refused, DataError, ValueError, MemoryError, OSError) as trouble:
+    except (
+        Refused,
+        DataError,
+        ValueError,
+        ArithmeticError,
+        MemoryError,
+        OSError,
+        RuntimeError,
+        ImportError,
+    ) as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
 
@@ -112,6 +121,7 @@ def _train(options):
     from course_lib.loop import one_cycle, sgd
     from course_lib.losses import cross_entropy, distill_loss
     from course_lib.measure import accuracy, agreement
+    from course_lib.processes import is_first
     from course_lib.train import fit, predict
     from course_lib.views import all_views, some_views
 
@@ -136,7 +146,7 @@ def _train(options):
     mirror = options.mirror == "yes" if options.mirror else channels == 3
     shift = max(1, x.shape[-1] // 8)
     most = len(all_views(shift, mirror).ids)
-    views = None if options.views == 1 else some_views(min(options.views, most), shift, mirror)
+    views = some_views(min(options.views, most), shift, mirror)
     data_name = Path(options.data).name
     folder = options.out or keep_folder() / "runs" / f"{options.role}-{name}-{data_name}".replace("/", "-")
     print(
@@ -146,13 +156,17 @@ def _train(options):
 
     target, loss, asking, teacher = (y,), cross_entropy, 0.0, None
     if options.role == "student":
-        teacher = _teacher(Path(options.teacher), classes, channels).to(device)
+        teacher = _teacher(Path(options.teacher), options.data, classes, channels).to(device)
         answers, asking = _answers(teacher, x, views, precision, options.online, folder)
         target = (y, answers)
 
         def loss(logits, labels, teacher_logits):
             hard = options.hard_weight
             return distill_loss(logits, labels, teacher_logits, options.T, hard, 1 - hard)
+
+        loss.__qualname__ = (
+            f"distill_loss, T={options.T:g}, hard_weight={options.hard_weight:g}"  # a checkpoint knows it
+        )
 
     how = dict(views=views, precision=precision, channels_last=options.channels_last, compile=options.compile)
     how |= dict(epochs=options.epochs, batch_size=options.batch_size, lr=options.lr, optimiser=sgd, schedule=one_cycle)
@@ -162,7 +176,8 @@ def _train(options):
         start = time.perf_counter()
         fit(model, (x, *target), loss, seed=seed, checkpoint=folder / f"state-{seed}", **how)
         seconds.append(time.perf_counter() - start)
-        models.save(model, folder / f"weights-{seed}.pt")
+        if is_first():
+            models.save(model, folder / f"weights-{seed}.pt")
         students.append(model)
         print(f"seed {seed}: {accuracy(predict(model, x_val, precision=precision).cpu(), pictures.y_val)} on val")
 
@@ -179,17 +194,19 @@ def _train(options):
         **{"model": name, "seeds": seeds, "classes": classes, "channels": channels, "precision": precision},
         **{"n_train": len(x), "n_val": len(x_val), "n_test": len(x_test) if options.test else 0},
         **{key: vars(value) for key, value in figures.items()},
-        "seconds": seconds,
+        **{"views": len(views.ids), "mirror": mirror, "size": x.shape[-1]},
+        "seconds": seconds,  # of this call: less, where it went on from a checkpoint
         "seconds_asking_the_teacher": asking,
         "flops_per_example": count_flops(students[0].cpu(), x[:2].cpu().float(), training=True),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         **record.surroundings(),
     }
-    record.write(folder / "result.json", result)
+    if is_first():
+        record.write(folder / "result.json", result)
     return "\n".join(f"{key.replace('_', ' on ')}: {value}" for key, value in figures.items())
 
 
-def _teacher(folder, classes, channels):
+def _teacher(folder, data, classes, channels):
     """The teacher of a run's folder, or a sentence."""
     from course_lib import models
     from course_lib.convnets import network
@@ -207,22 +224,24 @@ def _teacher(folder, classes, channels):
             f"The teacher in {folder} knows {about['classes']} classes of pictures with {about['channels']} channels; "
             f"these data have {classes} and {channels}. Train it on the same data"
         )
+    if Path(about["data"]).name != Path(data).name:
+        raise Refused(
+            f"The teacher in {folder} learned {about['data']}; these data are {data}. Train it on the same data"
+        )
     return models.freeze(models.load(folder / "weights-0.pt", made))
 
 
 def _answers(teacher, x, views, precision, online, folder):
     """What fit is given in place of the teacher, and the seconds that asking it once took."""
     from course_lib.cache import Online, answers_fingerprint, build
-    from course_lib.processes import is_first, team
-    from course_lib.views import all_views
+    from course_lib.processes import team
 
     if online:
         return Online(teacher), 0.0
     start = time.perf_counter()
-    views = views or all_views(0, mirror=False)
     path = folder.parent / "answers" / answers_fingerprint(teacher, x, views, precision=precision)[:16]
     processes = team(x.device)
-    if is_first():
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # one process per host
         build(path, teacher, x, views, precision=precision)
     processes.wait()
     answers = build(path, teacher, x, views, precision=precision)

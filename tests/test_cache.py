@@ -185,6 +185,22 @@ def test_a_build_that_was_killed_is_continued_to_the_same_file(tmp_path):
     torch.testing.assert_close(answers.logits, whole.logits)
 
 
+def test_one_process_builds_and_another_is_told_so(teacher, tmp_path):
+    about = cache.answers_fingerprint(teacher, X, VIEWS)
+    part = tmp_path / f"answers.{about[:8]}.part"
+    with open(part, "wb") as file:
+        cache._lock(file, part)
+        with pytest.raises(CacheError, match="another process is building .*: call again when it has ended"):
+            build(tmp_path / "answers", teacher, X, VIEWS)
+    assert len(build(tmp_path / "answers", teacher, X, VIEWS)) == 40
+
+
+def test_a_teacher_whose_last_factor_differs_is_another_teacher():
+    nets = [network("resnet9-4", 10, channels=1, seed=0) for _ in range(2)]
+    nets[1][-1].factor = 1.0
+    assert len({cache.answers_fingerprint(net, X, VIEWS) for net in nets}) == 2
+
+
 def test_a_logit_too_large_for_half_precision_gets_a_sentence(tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     net[1].weight.data *= 1e6

@@ -176,6 +176,45 @@ def test_a_full_gpu_gets_a_batch_size_to_try():
         train.fit(nn.Sequential(nn.Flatten(), Full(64, 10)), (X, Y), F.cross_entropy, batch_size=48)
 
 
+def test_pictures_have_the_layout_that_was_asked_for():
+    for channels_last, layout in ((False, torch.contiguous_format), (True, torch.channels_last)):
+        student, seen = network("resnet8", 10, channels=3), []
+        student.register_forward_pre_hook(lambda _, x, seen=seen: seen.append(x[0]))
+        x = X.expand(-1, 3, -1, -1)
+        train.fit(student, (x, Y), cross_entropy, epochs=1, batch_size=16, views=VIEWS, channels_last=channels_last)
+        assert len(seen) == 3 and all(one.is_contiguous(memory_format=layout) for one in seen)
+
+
+def test_views_that_the_teacher_was_not_asked_in_are_refused(teacher, tmp_path):
+    answers = build(tmp_path / "answers", teacher, X, VIEWS)
+    for views in (None, some_views(4, shift=2), some_views(4, shift=1, seed=1)):
+        with pytest.raises(ValueError, match="asked in other views than fit is given"):
+            train.fit(small(), (X, answers), kd_loss, epochs=1, views=views)
+    for views in (4, VIEWS.ids):
+        with pytest.raises(TypeError, match=r"views is Views\(ids, shift\), say some_views\(16\)"):
+            train.fit(small(), (X, Y), cross_entropy, epochs=1, views=views)
+
+
+def test_a_network_that_diverged_answers_as_before_that_epoch():
+    student = small().eval()
+    before = student(as_numbers(X))
+    with pytest.raises(FloatingPointError, match="weights are as they were before that epoch"):
+        train.fit(student, (X, Y), cross_entropy, epochs=2, batch_size=16, lr=1e25, optimiser=sgd)
+    assert torch.equal(student(as_numbers(X)), before)
+
+
+def test_the_step_sizes_of_an_optimisers_groups_keep_their_proportion():
+    made = []
+
+    def two_groups(parameters, lr):
+        first, *others = parameters
+        made.append(torch.optim.SGD([{"params": [first], "lr": lr / 10}, {"params": others}], lr=lr))
+        return made[0]
+
+    train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=1, lr=0.5, optimiser=two_groups, schedule=lambda _: 0.5)
+    assert [group["lr"] for group in made[0].param_groups] == [0.025, 0.25]
+
+
 # ---- nothing is lost ----
 
 RUN = """
@@ -231,7 +270,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_the_difference_named(tm
     for other in ((X.flip(0), Y), (X, Y.flip(0))):
         with pytest.raises(checkpoint.OtherTraining, match="data: "):
             train.fit(mlp(64, 10), other, F.cross_entropy, epochs=1, lr=0.01, checkpoint=path)
-    with pytest.raises(checkpoint.OtherTraining, match="model: "):
+    with pytest.raises(checkpoint.OtherTraining, match="model: .*Has this model learned since"):
         train.fit(mlp(64, 10, seed=1), (X, Y), F.cross_entropy, epochs=1, lr=0.01, checkpoint=path)
     assert path.read_bytes() == before
 
@@ -288,10 +327,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=4, on_epoch=stop, checkpoint=tmp_path / "state")
     said = capsys.readouterr().out
-    assert (
-        "keeps what it has learned so far" in said
-        and "holds the end of epoch 2: the same call goes on from there" in said
-    )
+    assert "keeps what it has learned so far" in said and "holds its last whole epoch: build the model anew" in said
     epochs = []
     train.fit(
         mlp(64, 10),

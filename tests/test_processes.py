@@ -24,11 +24,26 @@ import sys
 import torch
 import torch.distributed as dist
 sys.path.insert(0, {tests!r})
+from torch import nn
 from test_processes import HOW, X, Y, mlp, F, train
 
 model = train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, checkpoint=sys.argv[1] + "/state", **HOW)
 assert dist.get_world_size() == 2
 torch.save(model.state_dict(), f"{{sys.argv[1]}}/{{dist.get_rank()}}")
+network = train.fit(nn.Sequential(mlp(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10)), (X[:48], Y[:48]), F.cross_entropy, **HOW)
+torch.save(network.state_dict(), f"{{sys.argv[1]}}/normalised-{{dist.get_rank()}}")
+if dist.get_rank() == 0:  # one process alone has a checkpoint: the other would wait for ever
+    own = sys.argv[1] + "/own"
+else:
+    own = sys.argv[1] + "/none"
+try:
+    if dist.get_rank() == 0:
+        torch.save(torch.load(sys.argv[1] + "/state"), own)
+    train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, checkpoint=own, **HOW)
+except ValueError as error:
+    assert "start from different epochs ([3, 0])" in str(error), error
+else:
+    raise AssertionError("it went on")
 dist.destroy_process_group()
 """
 
@@ -62,6 +77,11 @@ def test_two_processes_equal_one_with_the_same_global_batch(two):
     one = train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, **HOW)
     for rank in "01":
         torch.testing.assert_close(torch.load(two / rank), one.state_dict(), atol=1e-5, rtol=0)
+
+
+def test_two_processes_end_with_the_same_running_figures(two):
+    one, other = (torch.load(two / f"normalised-{rank}") for rank in "01")
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_what_two_processes_left_one_can_finish(two):

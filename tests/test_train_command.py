@@ -53,10 +53,25 @@ def test_a_student_learns_from_it_and_the_answers_are_asked_once(teacher, tmp_pa
 
 
 def test_two_processes_train_a_student_together_and_one_of_them_speaks(teacher, tmp_path):
-    done = course("student", *QUICK, "--teacher", teacher, "--seeds", 1, "--out", tmp_path / "student", processes=2)
+    quick = [*QUICK, "--seeds", 1, "--precision", "bfloat16", "--out", tmp_path / "student"]
+    done = course("student", *quick, "--teacher", teacher, processes=2)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("seed 0: ") == 1
     assert json.loads((tmp_path / "student" / "result.json").read_text())["processes"] == 2
+
+
+def test_another_temperature_in_the_same_folder_is_another_training(teacher, tmp_path):
+    for T, code in ((4, 0), (1, 1)):
+        done = course(
+            "student", *QUICK, "--teacher", teacher, "--seeds", 1, "--views", 1, "--T", T, "--out", tmp_path / "s"
+        )
+        assert done.returncode == code, done.stderr
+    assert "distill_loss, T=4, hard_weight=0.1 there, distill_loss, T=1, hard_weight=0.1 here" in done.stderr
+
+
+def test_a_training_that_diverges_gets_a_sentence(tmp_path):
+    done = course("alone", *QUICK, "--seeds", 1, "--lr", "1e30", "--out", tmp_path / "run")
+    assert done.returncode == 1 and "is not a finite number" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_folder_of_pictures_is_trained_on(tmp_path):
@@ -104,6 +119,13 @@ def test_a_teacher_of_other_pictures_is_refused(teacher, tmp_path):
     assert (
         done.returncode == 1 and "knows 7 classes of pictures with 1 channels; these data have 10 and 1" in done.stderr
     )
+
+
+def test_a_teacher_of_other_data_is_refused(teacher, tmp_path):
+    result = json.loads((teacher / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**result, "data": "mnist"}))
+    done = course("student", *QUICK, "--teacher", tmp_path)
+    assert done.returncode == 1 and "learned mnist; these data are digits" in done.stderr
 
 
 def test_another_training_in_the_same_folder_is_refused_and_nothing_is_overwritten(teacher):
