@@ -642,8 +642,8 @@ for key in sorted(spent, key=spent.get, reverse=True)[:6]:
 #
 # **The primary comparison**, named before it is run: *accuracy on test, distilled against alone.* Both take the same
 # number of updates with the same step size, which suits the student alone, on the same pictures in the same views. The
-# distilled one reads no label. T is 1 here: in a training as short as this, a softer target is learned too slowly. The
-# teacher's own training and its answers come on top. **Predict** the difference in percent points.
+# distilled one reads no label. T is 1 here, not 4 (*Go further* asks why). The teacher's own training and its answers come on
+# top. **Predict** the difference in percent points.
 
 # %%
 my_points = 2.0  # change me before you go on
@@ -826,5 +826,7 @@ if os.environ.get("COURSE_RECORD"):  # makers of the course keep this run beside
 # 1. Set `VIEWS` to 1, then to 18. What does the cache cost, and what does the student lose or gain?
 # 2. `python -m course_lib train teacher`, then `train student --teacher FOLDER`: all of CIFAR-10, overnight on a CPU or
 #    in minutes on a GPU. Stop it with Ctrl-C and type the same line again.
-# 3. Let teacher and student see *different* views (inconsistent teaching) and compare, seed by seed. Write down your
+# 3. Set `T` to 2, then to 4. On val, what does a softer target do in a training as short as this, and in one twice as
+#    long?
+# 4. Let teacher and student see *different* views (inconsistent teaching) and compare, seed by seed. Write down your
 #    primary comparison first.
