@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 13 · What does each defence cost, and whom?
 #
-# In [lesson 11](11_query_by_query.ipynb) you copied a model through its API. Now the vault is yours. You build four kinds of defence, set each by a
-# policy file, count what honest users lose, and then attack it as one who knows it. At the end stands one picture: what
-# the thief still gets, against who pays.
+# In [lesson 11](11_query_by_query.ipynb) you copied a model through its API. Now the vault is yours. You build four
+# kinds of defence, set each by a policy file, count what honest users lose, and then attack it as one who knows it. At
+# the end stands one picture: what the thief still gets, against who pays.
 #
 # **60 minutes.** You build: bent answers, keyed noise, a rate limit, a detector and its threshold, a linker of keys, the
 # meaning of an alarm. Every target is a model of this course, on this computer.
