@@ -263,3 +263,27 @@ def test_the_page_fits_on_a_phone_and_on_a_wall_in_light_and_in_dark_and_everyth
         picture(desk, f"vault_5_{scheme}_{width}")
         assert watching.wrong == []
         watching.context.close()
+
+
+def test_two_keys_of_one_name_keep_a_row_each_and_revoke_is_the_row_s_own(browser, vault):
+    for _ in range(2):
+        vault.new_key("twin")
+    first, second = [key["id"] for key in vault.state()["keys"] if key["pseudonym"] == "twin"]
+    watching = Watching(browser)
+    page, desk = watching.open(vault.address), watching.open(f"{vault.address}/instructor#key={vault.keys['teacher']}")
+    for rows in range(1, 4):  # drawn again and again
+        vault.oracle("twin")(np.zeros((1, 64)))
+        for one in (page, desk):
+            expect(
+                one.locator("#keys-table tr", has_text="twin").locator("td:nth-child(3)", has_text=str(rows))
+            ).to_be_visible()
+            expect(one.locator("#keys-table tr", has_text="twin")).to_have_count(2)
+    desk.get_by_role("button", name=f"Revoke twin (key {first})").press("Enter")
+    desk.keyboard.press("Tab")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#keys-table tr", has_text=f"twin (key {first})")).to_contain_text("✕ revoked")
+    assert {key["id"]: key["revoked"] for key in vault.state()["keys"] if key["pseudonym"] == "twin"} == {
+        first: True,
+        second: False,
+    }
+    assert watching.wrong == []

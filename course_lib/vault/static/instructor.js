@@ -50,16 +50,16 @@ $("sign-out").addEventListener("click", async () => (await send("logout", {}), l
 
 // ---- keys ----
 
-hooks.row = (key) => {
+hooks.row = (key, called) => {
   const revoke = async () => {
-    if (await sure(`Revoke ${key.pseudonym}?`, "From the next question on it is refused. What it asked stays in the ledger.", "Revoke"))
-      say("did", await send("revoke", { id: key.id }), `${key.pseudonym} is revoked.`), poll();
+    if (await sure(`Revoke ${called}?`, "From the next question on it is refused. What it asked stays in the ledger.", "Revoke"))
+      say("did", await send("revoke", { id: key.id }), `${called} is revoked.`), poll();
   };
   const forget = async () => {
-    if (await sure(`Forget ${key.pseudonym}?`, "Its name, addresses, questions and answers are deleted from the ledger, and the key is revoked. Counts stay. This cannot be undone.", "Forget"))
+    if (await sure(`Forget ${key.pseudonym}?`, "Its name, addresses, questions and answers are deleted from the ledger, and every key of that name is revoked. Counts stay. This cannot be undone.", "Forget"))
       say("did", await send("forget", { pseudonym: key.pseudonym }), "It is forgotten."), poll();
   };
-  const button = (words, doing) => make("button", { type: "button", class: "small danger", "aria-label": `${words} ${key.pseudonym}`, onclick: doing }, words);
+  const button = (words, doing) => make("button", { type: "button", class: "small danger", "aria-label": `${words} ${called}`, onclick: doing }, words);
   return make("span", { class: "tag" }, key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
 };
 

@@ -113,15 +113,18 @@ window.addEventListener("resize", () => ((drawn = {}), (etag = null), poll()));
 const nice = (n) => [1, 2, 5, 10].map((k) => k * 10 ** Math.floor(Math.log10(Math.max(n, 1)))).find((k) => k >= n);
 
 // A table whose rows have names: what stays the same stays in place, so that focus, selection and a click under way do too.
+// Where several rows have one name, they are told apart by their order.
 function table(id, columns, rows, empty) {
   if (!$(id)) return;
   const kind = (i) => columns[i][1] ?? null;
   if (!$(id).tBodies.length) $(id).append(make("thead", {}, make("tr", {}, ...columns.map(([name], i) => make("th", { scope: "col", class: kind(i) }, name)))), make("tbody"));
-  const body = $(id).tBodies[0], old = new Map([...body.rows].map((row) => [row.dataset.row, row]));
+  const body = $(id).tBodies[0], old = new Map([...body.rows].map((row) => [row.dataset.row, row])), times = new Map();
   if (!rows.length) return body.replaceChildren(make("tr", {}, make("td", { colspan: columns.length, class: "quiet" }, empty)));
   rows.forEach(({ name, cells, kind: look }, place) => {
-    const row = old.get(name) ?? make("tr", { "data-row": name });
-    old.delete(name);
+    const nth = times.get(name) ?? 0, own = nth ? `${name}\n${nth}` : name; // no name has a line break
+    times.set(name, nth + 1);
+    const row = old.get(own) ?? make("tr", { "data-row": own });
+    old.delete(own);
     row.className = look || "";
     cells.forEach((cell, i) => {
       const fresh = make(i ? "td" : "th", { scope: i ? null : "row", class: kind(i) }, cell);
@@ -145,11 +148,12 @@ function drawKeys(state) {
   const word = (key) => key.revoked ? tag("✕ revoked", "off") : key.expired ? tag("✕ expired", "off") : key.unusual.length ? tag("▲ unusual", "warn")
     : !key.accepted_rules ? tag("rules not accepted yet", "quiet") : key.budget && !key.budget_left ? tag("budget spent") : key.rows_per_second > 0 ? tag("asking") : tag("quiet", "quiet");
   const keys = [...state.keys].sort((a, b) => (instructor ? 0 : b.rows - a.rows) || a.pseudonym.localeCompare(b.pseudonym));
+  const called = (key) => (instructor && keys.filter((other) => other.pseudonym === key.pseudonym).length > 1 ? `${key.pseudonym} (key ${key.id})` : key.pseudonym);
   table("keys-table", [["Key"], ["Cohort", "short"], ["Questions", "number"], ["per second", "number"], ["Budget left"], ["Cost", "number"], ["State"], ...(hooks.row ? [["Do"]] : [])],
     keys.map((key) => ({
-      name: key.pseudonym, kind: key.revoked || key.expired ? "out" : key.pseudonym === sessionStorage.me && "you",
-      cells: [key.pseudonym + (key.pseudonym === sessionStorage.me ? " (you)" : ""), key.cohort, whole(key.rows), rate(key.rows_per_second), budget(key), money(key.cents), word(key),
-        ...(hooks.row ? [hooks.row(key)] : [])],
+      name: instructor ? String(key.id) : key.pseudonym, kind: key.revoked || key.expired ? "out" : key.pseudonym === sessionStorage.me && "you",
+      cells: [called(key) + (key.pseudonym === sessionStorage.me ? " (you)" : ""), key.cohort, whole(key.rows), rate(key.rows_per_second), budget(key), money(key.cents), word(key),
+        ...(hooks.row ? [hooks.row(key, called(key))] : [])],
     })), "No key has been given out yet.");
 }
 
