@@ -1,8 +1,11 @@
 """The leaderboard says the truth in whole points, and gives a thief no more than that."""
 
+import asyncio
+
 import numpy as np
 import pytest
 import torch
+from starlette.requests import Request
 
 from course_lib import arena
 from course_lib.vault import leaderboard, submission
@@ -154,6 +157,19 @@ def test_the_board_has_the_best_copy_of_each_key_in_order(service, board):
     assert first["front"] and second["front"]  # grace asked less, ada came closer
 
 
+def test_asking_with_one_key_and_handing_in_with_another_hides_no_question(service, board):
+    key(service, "ada", questions=65)
+    service.ask(key(service, "ada"), "digits-net", RNG.uniform(size=(7, 64))).result(10)  # another model, another copy
+    key(service, "grace", questions=20)
+    service.accept_rules(other := service.new_key("eve", cohort="blue"))
+    service.ask(other, "digits-linear", RNG.uniform(size=(3, 64))).result(10)
+    said = board.submit(key(service, "ada"), "digits-linear", EXACT)
+    assert said["questions"] == 65 and said["cents"] == pytest.approx(0.65)
+    board.submit(key(service, "linus"), "digits-linear", EXACT)  # of the same cohort
+    found = {e["who"]: (e["questions"], e["cohort_questions"]) for e in board.board(service.keys())["entries"]}
+    assert found == {"ada": (65, 85), "linus": (0, 85)}
+
+
 def test_who_asked_more_and_came_no_closer_is_not_at_the_front(service, board):
     for name, questions in (("ada", 65), ("grace", 70)):
         board.submit(key(service, name, questions=questions), "digits-linear", EXACT)
@@ -198,6 +214,15 @@ def test_a_restart_keeps_the_board_as_it_was(tmp_path, clock):
     service.close()
 
 
+def test_a_board_from_before_cohorts_were_counted_is_opened_and_kept(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    Leaderboard(service, copies=500).submit(key(service, questions=5), "digits-linear", EXACT)
+    service.ledger.change(lambda db: db.execute("ALTER TABLE submissions DROP COLUMN cohort_questions"))
+    (entry,) = Leaderboard(service, copies=500).board(service.keys())["entries"]
+    assert (entry["who"], entry["questions"], entry["cohort_questions"]) == ("ada", 5, 0)
+    service.close()
+
+
 def test_a_ledger_that_takes_no_more_refuses_a_copy_in_words(service, board, monkeypatch):
     def full(work):
         raise Full("the disk is full")
@@ -219,3 +244,13 @@ def test_over_http_a_copy_is_scored_and_shown(service, board):
     assert ask(app, "POST", "/v1/submissions", b"hello", headers).status == 422
     assert ask(app, "POST", "/v1/submissions", bytes(submission.MAX_BYTES + 1), headers).status == 413
     assert ask(app, "POST", "/v1/submissions", EXACT).status == 401
+
+
+def test_a_copy_of_nobody_known_is_not_even_read(board):
+    async def receive():
+        raise AssertionError("the body was read")
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"authorization", b"Bearer vk_spring_nobody")]}
+    with pytest.raises(Refusal) as refusal:
+        asyncio.run(leaderboard.routes(board)[0].endpoint(Request(scope, receive)))
+    assert refusal.value.status == 401

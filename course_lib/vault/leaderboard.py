@@ -3,7 +3,9 @@
 Scored on pictures that never leave the server: agreement with the victim's own labels (before any output control) on
 copies of the judge's pictures, made from a seed that this vault drew for itself, its interval clustered by the picture that a
 copy was made from; accuracy on the judge's pictures as they are. Shown rounded to a whole point, and scored at most PER_HOUR
-times an hour, so that the board is no oracle of its own. It lives in the ledger, and knows keys by their number.
+times an hour, so that the board is no oracle of its own. Questions are what the copied model answered to every key of the
+pseudonym; what it answered to the whole cohort stands beside them, since a friend's key asks as well as one's own.
+It lives in the ledger, and knows keys by their number.
 """
 
 import contextlib
@@ -27,15 +29,21 @@ HOUR = 3600.0
 COPIES = 10_000  # questions that agreement is taken on
 COLUMNS = (
     "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
-    "questions cents policy sha256"
+    "questions cents policy sha256 cohort_questions"
 ).split()
 MARKS = ", ".join("?" * len(COLUMNS))
+ASKED = """  -- rows that a model answered, to any key of a pseudonym; to any key of it or of its cohort
+SELECT coalesce(sum(CASE WHEN k.pseudonym = :who THEN r.charged END), 0), coalesce(sum(r.charged), 0)
+FROM requests r JOIN keys k ON k.id = r.key
+WHERE (k.pseudonym = :who OR k.cohort = :cohort) AND r.model = :model AND r.status = 200
+"""
 TABLES = """
 CREATE TABLE IF NOT EXISTS submissions (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, key INTEGER NOT NULL, model TEXT NOT NULL, architecture TEXT NOT NULL,
     agreement REAL NOT NULL, agreement_low REAL NOT NULL, agreement_high REAL NOT NULL,
     accuracy REAL NOT NULL, accuracy_low REAL NOT NULL, accuracy_high REAL NOT NULL,
-    questions INTEGER NOT NULL, cents REAL NOT NULL, policy TEXT NOT NULL, sha256 TEXT NOT NULL);
+    questions INTEGER NOT NULL, cents REAL NOT NULL, policy TEXT NOT NULL, sha256 TEXT NOT NULL,
+    cohort_questions INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS honest_cost (  -- shares of the judge's pictures, by the policy in force
     policy TEXT NOT NULL, model TEXT NOT NULL, label_lost REAL NOT NULL, confidence_lost REAL NOT NULL,
     PRIMARY KEY (policy, model));
@@ -81,6 +89,8 @@ class Leaderboard:
     def _begin(self, db):
         for table in TABLES.split(";"):
             db.execute(table)
+        if "cohort_questions" not in [row[1] for row in db.execute("PRAGMA table_info(submissions)")]:  # an older vault
+            db.execute("ALTER TABLE submissions ADD COLUMN cohort_questions INTEGER NOT NULL DEFAULT 0")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('judge_seed', ?)", (secrets.randbits(31),))
         seed = db.execute("SELECT value FROM meta WHERE name = 'judge_seed'").fetchone()[0]
         rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM submissions ORDER BY id").fetchall()
@@ -116,9 +126,11 @@ class Leaderboard:
                 self.tries[key.id].append((self.service.clock(), False))
                 raise Refusal(422, str(error), "not-a-submission") from None
             self._policies()  # so that a copy's policy has its cost beside it, whether or not anybody looked at the page
-            usage, now = self.service.usage(token), self.service.clock()
+            now, (questions, together) = self.service.clock(), self._asked(key, model)
             shares = [share for one in (agreement, accuracy) for share in (one.value, one.low, one.high)]
-            used = usage["spent"], usage["cents"], self.service.policy.version, hashlib.sha256(body).hexdigest()
+            policy, digest = self.service.policy, hashlib.sha256(body).hexdigest()
+            cents = round(questions * policy.price.cents_per_1000_rows / 1000, 6)
+            used = questions, cents, policy.version, digest, together
             row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
             self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
             self._count(row)
@@ -129,6 +141,14 @@ class Leaderboard:
             **{"questions": row["questions"], "cents": row["cents"], "policy_version": row["policy"]},
             "left_this_hour": left,
         }
+
+    def _asked(self, key, model):
+        """Rows that this model answered: to all keys of the key's pseudonym, and to those and all others of its cohort."""
+        reader = self.service.ledger.reader()
+        try:
+            return tuple(reader.execute(ASKED, {"who": key.pseudonym, "cohort": key.cohort, "model": model}).fetchone())
+        finally:
+            reader.close()
 
     def _write(self, statement, rows):
         try:
@@ -203,7 +223,7 @@ def _shown(estimate):
 
 def _entry(row, key, tries):
     shares = {name: points(row[name + end] for end in ("", "_low", "_high")) for name in ("agreement", "accuracy")}
-    rest = {name: row[name] for name in ("model", "architecture", "questions", "cents", "policy")}
+    rest = {name: row[name] for name in ("model", "architecture", "questions", "cohort_questions", "cents", "policy")}
     return {"who": key["pseudonym"], "cohort": key["cohort"], **shares, **rest, "tries": tries}
 
 
@@ -223,6 +243,7 @@ def routes(board):
     async def submit(request):
         headers = request.scope["headers"]
         token = replies.bearer(headers)
+        board.service.identify(token)  # before two megabytes are read: for nobody unknown
         body = await replies.read_body(request.receive, headers, submission.MAX_BYTES)
         model = request.query_params.get("model", "digits-linear")
         return replies.reply(await run_in_threadpool(board.submit, token, model, body), 201)

@@ -199,9 +199,9 @@ function drawBoard(board) {
   $("board-models").hidden = models.length < 2;
   $("board-models").replaceChildren(...models.map((name) => make("button", { type: "button", class: "small", "aria-pressed": String(name === model), onclick: () => { model = name; drawBoard(board); } }, name)));
   const entries = board.entries.filter((entry) => entry.model === model), share = ([value, low, high]) => `${value}% [${low}, ${high}]`;
-  table("board-table", [["Key"], ["Agreement", "number"], ["Accuracy", "number"], ["Questions", "number"], ["Cost", "number"], ["Copy", "short"], ["Policy", "short"]], entries.map((entry) => ({
+  table("board-table", [["Key"], ["Agreement", "number"], ["Accuracy", "number"], ["Questions", "number"], ["with its cohort's", "number"], ["Cost", "number"], ["Copy", "short"], ["Policy", "short"]], entries.map((entry) => ({
     name: entry.who, kind: entry.who === sessionStorage.me && "you",
-    cells: [make("span", {}, make("span", { "aria-hidden": "true" }, entry.front ? "◆ " : "◇ "), entry.who, entry.front ? make("span", { class: "unseen" }, ", nobody as close with fewer questions") : null), share(entry.agreement), share(entry.accuracy), whole(entry.questions), money(entry.cents), entry.architecture, make("code", {}, entry.policy)],
+    cells: [make("span", {}, make("span", { "aria-hidden": "true" }, entry.front ? "◆ " : "◇ "), entry.who, entry.front ? make("span", { class: "unseen" }, ", nobody as close with fewer questions") : null), share(entry.agreement), share(entry.accuracy), whole(entry.questions), whole(Math.max(entry.cohort_questions, entry.questions)), money(entry.cents), entry.architecture, make("code", {}, entry.policy)],
   })), "No copy has been handed in yet. From Python: oracle.submit(copy)");
   drawCopies(entries);
 }
@@ -216,7 +216,7 @@ function drawCopies(entries) {
     parts.push(make("line", { class: share === floor ? "axis" : "grid", x1: left, x2: right, y1: y(share), y2: y(share) }), make("text", { x: left - 8, y: y(share) + 4, "text-anchor": "end" }, `${share}%`));
   for (let power = first; power <= last; power++)
     parts.push(make("line", { class: "grid", x1: x(10 ** power), x2: x(10 ** power), y1: top, y2: bottom }), make("text", { x: x(10 ** power), y: bottom + 19, "text-anchor": "middle" }, whole(10 ** power)));
-  parts.push(make("text", { x: (left + right) / 2, y: bottom + 42, "text-anchor": "middle" }, "questions asked by the key"), make("text", { x: left, y: 13 }, "agreement with the vault's model"));
+  parts.push(make("text", { x: (left + right) / 2, y: bottom + 42, "text-anchor": "middle" }, "questions asked under that name"), make("text", { x: left, y: 13 }, "agreement with the vault's model"));
   const front = entries.filter((entry) => entry.front).sort((a, b) => a.questions - b.questions);
   if (front.length > 1) parts.push(make("polyline", { class: "front-line", points: front.map((entry) => `${x(entry.questions)},${y(entry.agreement[0])}`).join(" ") }));
   for (const entry of [...entries].sort((a, b) => a.front - b.front)) {
