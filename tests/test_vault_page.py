@@ -183,6 +183,7 @@ NOT_OURS = {
     "another site": {"origin": "http://evil.example"},
     "another port": {"origin": "http://localhost:9000"},
     "no origin": {},
+    "no address at all": {"origin": "http://["},
     "a sandboxed page": {"origin": "null"},
     "cross-site, as the browser says": OURS | {"sec-fetch-site": "cross-site"},
 }
@@ -286,6 +287,31 @@ def test_the_instructor_lifts_an_alarm_after_a_look(world):
     assert ask(world.app, "GET", "/live/state").json()["keys"][0]["unusual"] == ["volume"]
     assert ask(world.app, "POST", "/live/lift", {"key": world.id(SCRIPT)}, headers).status == 200
     assert ask(world.app, "GET", "/live/state").json()["keys"][0]["unusual"] == []
+    assert world.ask().usage["spent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        ({"key": 999}, 404, "no key 999"),
+        ({"cohort": "nobody"}, 404, "nobody"),
+        ({}, 422, "whose"),
+        ({"key": 1, "cohort": "red"}, 422, "whose"),
+    ],
+)
+def test_lifting_nobody_s_alarm_is_refused_and_nobody_is_pardoned(world, said, status, words):
+    answer = ask(world.app, "POST", "/live/lift", said, world.signed_in())
+    assert answer.status == status and words in answer.json()["detail"]
+    reader = world.service.ledger.reader()
+    assert reader.execute("SELECT count(*) FROM pardons").fetchone()[0] == 0
+    reader.close()
+
+
+def test_the_instructor_lifts_the_alarm_of_a_cohort_that_never_got_an_answer(world):
+    world.service.set_policy('[monitor]\nvolume = 10\naction = "block"\nper = "cohort"\n')
+    with pytest.raises(Refusal, match="unusual"):
+        world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 100, 0)).result(10)
+    assert ask(world.app, "POST", "/live/lift", {"cohort": "red"}, world.signed_in()).status == 200
     assert world.ask().usage["spent"] == 1
 
 

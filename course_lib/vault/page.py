@@ -11,7 +11,6 @@ import json
 import secrets
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -20,7 +19,7 @@ from starlette.routing import Route
 from course_lib.vault import replies
 from course_lib.vault.desk import desk
 from course_lib.vault.policy import PolicyError
-from course_lib.vault.reading import fields, read_json
+from course_lib.vault.reading import fields, malformed, read_json
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.rules import RULES
 from course_lib.vault.words import in_words
@@ -138,11 +137,8 @@ def check_place(request):
     if request.method == "GET":
         return
     origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-    if (
-        urlsplit(origin).netloc != host
-        or not host
-        or request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
-    ):
+    same = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+    if not (host and same and origin == f"http://{host}"):
         raise Refusal(403, "This works from the vault's own page only.", "from-another-page")
 
 
@@ -201,6 +197,13 @@ def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
 
     def lift(said):
         key, cohort = fields(said, key=(int, None), cohort=(str, None))
+        if (key is None) == (cohort is None):
+            raise malformed("Say whose alarms end: a `key`, by its number, or a `cohort`, by its name.")
+        if key is not None and key not in service.keyring.by_id:
+            raise Refusal(404, f"there is no key {key}", "no-key")
+        seen = cohort in service.books.cohort_rows or service.watchers.alarmed([("cohort", cohort)])
+        if cohort is not None and not seen:
+            raise Refusal(404, f"no key of a cohort {cohort[:64]!r} has asked anything", "no-cohort")
         service.pardon(key_id=key, cohort=cohort)
         return {"object": "alarm", "lifted": True}
 
