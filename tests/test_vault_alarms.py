@@ -42,10 +42,12 @@ def test_an_alarm_says_unusual_and_how_often_honest_users_look_so(world, monkeyp
     ask_odd(w, 99)
     refusal = w.service.ask(w.token, "toy", ODD[:1]).exception(timeout=5)
     assert refusal.status == 403 and refusal.type == "unusual" and refusal.retry_after is None
+    alarm = w.service.snapshot()["alarms"][0]
+    assert "known picture: high)" in refusal.detail and "0.5" not in refusal.detail  # the line is the teacher's
     assert (
         "unusual after 100 rows" in refusal.detail and "25.0% of simulated honest users look so, too" in refusal.detail
     )
-    assert w.service.snapshot()["alarms"][0]["false_alarm_rate"] == 0.25
+    assert alarm["false_alarm_rate"] == 0.25
 
 
 def test_block_refuses_the_question_that_raised_it_and_all_after_it_until_pardoned(world):

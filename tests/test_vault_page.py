@@ -159,6 +159,20 @@ def test_everybody_s_state_has_pseudonyms_and_nothing_that_is_the_instructor_s(w
     assert "teacher" not in str(said["keys"]) and "hash" not in str(said)
 
 
+def test_everybody_is_told_what_is_unusual_and_the_instructor_alone_where_the_line_is(world):
+    world.service.set_policy("[monitor]\nvolume = 37\n")
+    world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 64, 0)).result(10)
+    (told,) = [
+        a
+        for a in ask(world.app, "GET", "/live/state").json()["alarms"]
+        if (a["per"], a["statistic"]) == ("key", "volume")
+    ]
+    assert "rows in the last hour" in told["sentence"] and "37" not in told["sentence"]
+    assert not {"value", "threshold", "key"} & set(told)
+    alarms = ask(world.app, "GET", "/live/instructor", headers=world.signed_in()).json()["alarms"]
+    assert {"value": 64, "threshold": 37}.items() <= next(a for a in alarms if a["id"] == told["id"]).items()
+
+
 def test_a_pseudonym_that_is_markup_goes_out_as_a_json_text(world):
     said = ask(world.app, "GET", "/live/state")
     assert said.headers["content-type"].startswith("application/json") and said.json()["keys"][0]["pseudonym"] == SCRIPT

@@ -80,13 +80,13 @@ def states(service, board):
     now["rules"], now["policy"]["words"] = list(RULES), in_words(service.policy)
     everybody = now | {"board": board.board(now["keys"]) if board else None}
     everybody["keys"] = [without(key, "id") for key in now["keys"] if key["scope"] != "instructor"]
-    everybody["alarms"] = [without(alarm, "key") for alarm in now["alarms"]]
+    everybody["alarms"] = [without(alarm, "key", "value", "threshold") for alarm in now["alarms"]]
     everybody["policy"] = without(now["policy"], "text")
     return {"class": everybody, "instructor": now}
 
 
-def without(row, name):
-    return {key: value for key, value in row.items() if key != name}
+def without(row, *names):
+    return {key: value for key, value in row.items() if key not in names}
 
 
 class Sessions:

@@ -27,14 +27,14 @@ class Alarm:
     ended: float | None = None
 
     def sentence(self):
-        """What an alarm means, in words."""
+        """What an alarm means, in words for everybody: not where the line is, nor how far beyond it somebody went."""
         rate = self.false_alarm_rate
         honest = "how often honest users look so is not measured"
         if rate is not None:
             honest = f"{rate:.1%} of simulated honest users look so, too"
-        side = "below" if self.statistic in BELOW else "above"
-        name = f"{NAMES[self.statistic]} is {self.value:.3g}, {side} {self.threshold:.3g}"
-        return f"unusual after {self.rows} rows: the {name}. That is no proof of anything: {honest}"
+        side = "low" if self.statistic in BELOW else "high"
+        what = f"{NAMES[self.statistic]}: {side}"
+        return f"unusual after {self.rows} rows ({what}). That is no proof of anything: {honest}"
 
 
 class Watchers:

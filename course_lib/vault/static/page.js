@@ -166,10 +166,11 @@ const FOLLOWS = { log: "it is written down", slow: "it is slowed down", coarsen:
 
 // One item per key or cohort with all that is unusual about it now; what has ended is folded away.
 function drawAlarms(alarms) {
-  const words = (a) => `${a.model}: ${a.sentence}. ${a.ended === null ? `What follows: ${FOLLOWS[a.action]}.` : "It has ended."}`;
+  const three = (n) => n.toLocaleString("en", { maximumSignificantDigits: 3 }), line = (a) => (instructor ? ` It was ${three(a.value)}, and the policy says ${three(a.threshold)}.` : "");
+  const words = (a) => `${a.model}: ${a.sentence}.${line(a)} ${a.ended === null ? `What follows: ${FOLLOWS[a.action]}.` : "It has ended."}`;
   const item = ([newest, ...older]) => make("li", { class: newest.ended !== null && "over" }, make("time", {}, clock(newest.at)), newest.ended === null ? "▲ " : "△ ",
     make("strong", {}, `${newest.per} ${newest.who}`), hooks.alarm && newest.ended === null ? hooks.alarm(newest) : null, ...[newest, ...older].map((a) => make("p", {}, words(a))));
-  const now = Map.groupBy ? Map.groupBy(alarms.filter((a) => a.ended === null), (a) => `${a.per} ${a.who}`) : new Map(alarms.filter((a) => a.ended === null).map((a) => [a.id, [a]]));
+  const now = Map.groupBy ? Map.groupBy(alarms.filter((a) => a.ended === null), (a) => `${a.per} ${a.key ?? a.who}`) : new Map(alarms.filter((a) => a.ended === null).map((a) => [a.id, [a]]));
   const ended = alarms.filter((a) => a.ended !== null);
   $("alarms").replaceChildren(...(now.size ? [...now.values()].map(item) : [make("li", { class: "none" }, "Nothing unusual now.")]));
   $("ended").hidden = !ended.length;
