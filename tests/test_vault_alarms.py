@@ -108,6 +108,45 @@ def test_slow_acts_on_a_batch_that_raises_the_alarm(world):
     assert alarms(w) == [("ada", "key", "ood_share", 150, False)]
 
 
+def test_asking_again_what_a_full_ledger_refused_is_no_repetition(world):
+    only = "volume = 0\ncoverage = 0\nprada_delta = 0\nood_share = 0\nduplicate_share = 0.3"
+    w, rng, got = world(f"[monitor]\naction = \"block\"\n{only}", max_pages=60), np.random.default_rng(1), []
+    while got[-1:] != [(503, "ledger-full")]:
+        rows = rng.uniform(size=(20, 4))
+        got.append(w.status(rows))
+        assert len(got) < 500
+    assert {w.status(rows) for _ in range(30)} == {(503, "ledger-full")}
+    w.service.ledger.change(lambda db: db.execute("PRAGMA max_page_count = 1000") and None)
+    assert w.status(rows) == (200, None) and alarms(w) == []
+    for _ in range(2):  # before a restart and after it
+        assert w.service.watchers.watches[("key", 1), "toy"].rows == w.service.usage(w.token)["spent"]
+        w.restart()
+    assert [w.status(rows)[0] for _ in range(30)][-1] == 403  # what was answered and is asked again is one, as ever
+
+
+def test_a_question_that_was_slowed_down_and_comes_again_was_seen_once(world):
+    slow = policy("slow") + "slow_rows_per_minute = 3\n"
+    w, i = world(slow), 102
+    ask_odd(w, 102)  # the last three of them took all that is let through
+    w.service.set_policy(policy("log"))
+    for start in (0, 100, 200):
+        w.ask(100, start=start)
+    w.service.set_policy(slow)
+    while w.status(ODD[i : i + 1]) == (200, None):
+        i += 1
+    w.clock.now += 20
+    assert i == 202 and w.status(ODD[i : i + 1]) == (200, None)  # the one that raised the alarm
+    for _ in range(2):  # before a restart and after it
+        assert w.service.watchers.watches[("key", 1), "toy"].rows == w.service.usage(w.token)["spent"] == 503
+        w.restart()
+
+
+def test_who_may_not_ask_for_a_spent_cohort_is_not_watched(world):
+    w = world(policy("block") + "[limits]\nbudget_per_cohort = 90\n")
+    ask_odd(w, 90)
+    assert set(ask_odd(w, 100, 90)) == {(403, "cohort-budget-spent")} and alarms(w) == []
+
+
 def test_keys_that_share_the_work_are_seen_as_a_cohort_and_only_so(world):
     w = world(policy("block", "both"))
     keys = [w.key(f"p{i}", "ring") for i in range(10)]

@@ -15,6 +15,7 @@ from course_lib.vault.ledger import Entry, Full
 from course_lib.vault.limits import Limit, Limits
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.reply import Reply, unpacked, use
+from course_lib.vault.watchers import Unanswered
 
 LARGEST = 8.0  # inputs are numbers from -8 to 8; pictures from 0 to 1
 
@@ -32,6 +33,7 @@ class Door:
         self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that were answered
         self.rng = np.random.default_rng()  # of the fresh noise; nobody shall foretell it
         self.limits_of, self.deliver = {}, settle
+        self.unanswered = Unanswered()  # by key and question
 
     def ask(self, token, model, rows, request_id=None, address="", scope="predict"):
         """A Future of the Reply to rows (B, D), settled after the ledger's COMMIT; a Refusal is its exception.
@@ -107,17 +109,17 @@ class Door:
         subjects = (("key", key.id), ("cohort", cohort))
         limits = self._let_in(key, cohort, subjects, n, now)
         probs = victim.answer(x)
-        features, reason, coarse = self._watched(key, victim, x, probs.argmax(1), subjects, now)
+        features, reason, coarse = self._watched(key, victim, x, probs.argmax(1), subjects, now, body)
         entry = Entry(now, key.id, cohort, victim.name, n, force.version, truncated(address), body, features)
         entry.budget, entry.cohort_budget = self.budget(key), force.limits.budget_per_cohort or None
         if reason is None:
             reply = self._reply(victim, probs, x, coarse, request_id or secrets.token_hex(8), limits, now, entry)
-            entry.context = future, reply, None, key, limits, force.price.cents_per_1000_rows / 1000
+            entry.context = future, reply, None, key, limits, force.price.cents_per_1000_rows / 1000, force.monitor.enabled
             if request_id is not None:
                 self.in_flight[key.id, request_id] = body, future
         else:  # what the monitor saw is in the ledger, so that a restart sees it, too
             self.limits.give_back(limits, n)
-            entry.status, entry.context = reason.status, (future, None, reason, key, limits, 0)
+            entry.status, entry.context = reason.status, (future, None, reason, key, limits, 0, True)
         self.ledger.record(entry)
         return future
 
@@ -148,17 +150,26 @@ class Door:
         budget = self.budget(key)
         if budget is not None and key.spent + n > budget:  # for sure; the transaction looks again
             raise refusal.budget_spent(key.spent, budget, n)
+        budget = self.policy.limits.budget_per_cohort
+        if budget and (spent := self.books.cohort_rows[cohort]) + n > budget:
+            raise refusal.cohort_budget_spent(cohort, spent, budget, n)
         self._take(limits, n, now)
         return limits
 
-    def _watched(self, key, victim, x, labels, subjects, now):
-        """(what the ledger keeps for the monitor, a Refusal or None, whether the label alone leaves)."""
+    def _watched(self, key, victim, x, labels, subjects, now, body):
+        """(what the ledger keeps for the monitor, a Refusal or None, whether the label alone leaves).
+
+        A question that was refused after it had been seen, and comes again, is no new one: it is not watched twice.
+        """
         settings, reason = self.policy.monitor, None
         if not settings.enabled:
             return None, None, False
         before = self.watchers.alarmed(subjects)
-        seen = self.watchers.eyes[victim.name].features(x, labels)
-        self.watchers.see(subjects, victim.name, seen, settings, now)
+        seen, features = self.unanswered.take(key.id, body)
+        if not seen:
+            rows = self.watchers.eyes[victim.name].features(x, labels)
+            self.watchers.see(subjects, victim.name, rows, settings, now)
+            features = rows.packed()
         alarms = self.watchers.alarmed(subjects)
         if alarms and not before:  # raised by this question, which is treated like those after it
             try:
@@ -168,7 +179,7 @@ class Door:
                     self._take((self._slow(key),), len(x), now)
             except Refusal as refused:
                 reason = refused
-        return seen.packed(), reason, bool(alarms) and settings.action == "coarsen"
+        return features, reason, bool(alarms) and settings.action == "coarsen"
 
     def _reply(self, victim, probs, x, coarse, request_id, limits, now, entry):
         """What leaves under the policy; the entry gets what the ledger keeps of it."""
@@ -217,7 +228,7 @@ class Door:
         """In the writer's thread, after a COMMIT, or where it failed: count, and settle the futures."""
         pairs, now = [], self.clock()
         for entry in entries:
-            future, reply, reason, key, limits, cents_per_row = entry.context
+            future, reply, reason, key, limits, cents_per_row, watched = entry.context
             if reply and entry.outcome is None:
                 key.spent = entry.spent
                 self.books.answered(key.id, entry.cohort, entry.charged, now)
@@ -232,6 +243,8 @@ class Door:
                 self.in_flight.pop((key.id, reply.id), None)
             if reason:
                 self._count_refusal(key, reason, entry.rows)
+                if watched:  # None: the ledger has what the monitor saw
+                    self.unanswered.keep(key.id, entry.body, entry.features if entry.outcome else None)
             pairs.append((future, reason or reply))
         self.deliver(pairs)
 

@@ -166,6 +166,7 @@ class Service(Door):
         subject = ("cohort", cohort) if key_id is None else ("key", self.keyring.get(key_id).id)
         with self.lock:
             self._written(self.watchers.pardon, subject, self.clock())
+            self.unanswered.clear()  # a fresh start counts whatever comes
 
     def pause(self, paused=True):
         """Refuse questions for a while (503), or go on."""

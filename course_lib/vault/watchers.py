@@ -1,5 +1,6 @@
 """Who is watched, which alarms are on, and what that means for a question. Alarms say "unusual", never more."""
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from course_lib.vault.false_alarms import BELOW
 from course_lib.vault.monitor import NAMES, Seen, Watch
 
 SHOWN = 50  # the newest alarms that are kept at hand; the ledger has all
+REMEMBERED = 500  # the newest questions that were seen and then refused
 
 
 @dataclass(slots=True)
@@ -154,3 +156,30 @@ class Watchers:
         if not self.on[subject]:
             del self.on[subject]
         self.ledger.note("UPDATE alarms SET ended = ? WHERE id = ?", (now, alarm.id))
+
+
+class Unanswered:
+    """Questions that were seen and then refused (the ledger was full, say). Who asks one again has not asked twice."""
+
+    def __init__(self):
+        self.features, self.lock = {}, threading.Lock()  # (key, question): see take
+
+    def keep(self, key, question, features):
+        """The ledger's thread: this question was seen, and gets no answer. features: None where the ledger has them."""
+        with self.lock:
+            self.features[key, question] = features
+            if len(self.features) > REMEMBERED:
+                del self.features[next(iter(self.features))]
+
+    def take(self, key, question):
+        """(whether it was seen before, what the ledger is to keep of it; None: the ledger has it), once."""
+        if not self.features:
+            return False, None
+        with self.lock:
+            seen = (key, question) in self.features
+            return seen, self.features.pop((key, question), None)
+
+    def clear(self):
+        """Whatever comes is new."""
+        with self.lock:
+            self.features.clear()
