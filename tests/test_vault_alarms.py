@@ -158,6 +158,19 @@ def test_keys_that_share_the_work_are_seen_as_a_cohort_and_only_so(world):
     assert w.status(token=keys[0]) == (200, None)
 
 
+def test_a_network_s_volume_grows_with_the_keys_that_ask_from_it(world):
+    """Forty people in one room ask what one alone must not."""
+    off = "coverage = 0\nprada_delta = 0\nood_share = 0\nduplicate_share = 0\n"
+    w = world(f"[identity]\ncohort_by = \"address\"\n[monitor]\naction = \"block\"\nper = \"cohort\"\nvolume = 10\n{off}")
+    tokens = [w.key(f"p{i}", f"team {i % 3}") for i in range(40)]
+    here = {"address": "192.0.2.7"}
+    assert {w.status(9, token=token, start=i, **here) for i, token in enumerate(tokens)} == {(200, None)}
+    w.restart()
+    assert w.status(30, token=tokens[0], **here) == (200, None)  # 390 of 400
+    assert w.status(30, token=tokens[0], **here) == (403, "unusual")
+    assert w.status(11, token=tokens[1], address="198.51.100.1") == (403, "unusual")
+
+
 def test_a_restart_rebuilds_the_monitor_from_the_ledger(world):
     w = world(policy("log"))
     ask_odd(w, 60)

@@ -416,14 +416,18 @@ def test_a_mistake_of_ours_is_told_without_its_inside(tmp_path):
 
 
 def test_a_whole_class_behind_one_address_is_no_suspect(tmp_path):
-    """Forty keys from one address: nobody is refused, and no alarm names the address."""
+    """Forty keys from one address, under a policy that blocks: nobody is refused, and nobody is unusual."""
     served = Served(tmp_path)
     try:
+        off = "coverage = 0\nprada_delta = 0\nood_share = 0\nduplicate_share = 0\n"
+        monitor = f"[monitor]\naction = \"block\"\nper = \"both\"\nvolume = 3\n{off}"
+        served.service.set_policy(f"[identity]\ncohort_by = \"address\"\n{monitor}")
         for i in range(40):
             key = served.new_key(f"learner {i}")
             assert [served.ask([ROW], key=key)[0] for _ in range(3)] == [200] * 3
         state = served.service.snapshot()
-        assert state["totals"]["refused"] == 0 and not [a for a in state["alarms"] if a["action"] != "log"]
+        assert state["totals"]["refused"] == 0 and state["alarms"] == []
+        assert served.ask([ROW], key=key)[0] == 403  # a fourth of one key, in an hour
     finally:
         served.close()
 

@@ -100,10 +100,6 @@ class Keyring:
             raise KeyError(f"there is no key {key_id!r}; there are {len(self.by_id)}")
         return self.by_id[key_id]
 
-    def in_cohort(self, cohort):
-        """How many keys name this cohort; at least 1, for one that a policy makes."""
-        return max(1, sum(key.cohort == cohort for key in self.by_id.values()))
-
     def forget(self, pseudonym):
         """As the ledger did: no name, no way in. The hash that a token had leads to a key that is revoked."""
         for key in self.by_id.values():

@@ -58,7 +58,7 @@ class Service(Door):
         self.keyring, self.books = Keyring(self.ledger, self.class_name, self.clock), Books(self.ledger)
         seed = int.from_bytes(hashlib.sha256(self.secret + b"projection").digest()[:8], "little")
         eyes = {name: Eye(victim.reference, seed) for name, victim in self.victims.items()}
-        self.watchers = Watchers(eyes, self.ledger, self._false_alarm_rate, self.keyring.in_cohort)
+        self.watchers = Watchers(eyes, self.ledger, self._false_alarm_rate)
         if not self.policy_path.exists():
             _write(self.policy_path, policy.default_text())
         self.policy, now = policy.load(self.policy_path), self.clock()

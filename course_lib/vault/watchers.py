@@ -43,11 +43,11 @@ class Watchers:
     """Key and cohort of every question are watched; a subject is ("key", 3) or ("cohort", "green").
 
     eyes: {model: Eye}. rate(per, model, statistic, threshold): the share of honest users beyond it, or None.
-    keys_in(cohort): how many keys it has.
     """
 
-    def __init__(self, eyes, ledger, rate, keys_in):
-        self.eyes, self.ledger, self.rate, self.keys_in = eyes, ledger, rate, keys_in
+    def __init__(self, eyes, ledger, rate):
+        self.eyes, self.ledger, self.rate = eyes, ledger, rate
+        self.members = {}  # cohort: the ids of the keys that asked for it
         self.watches, self.alarms = {}, deque(maxlen=SHOWN)
         self.on = {}  # subject: {(model, statistic): Alarm}
         reader = ledger.reader()
@@ -67,6 +67,7 @@ class Watchers:
 
     def see(self, subjects, model, seen, settings, now):
         """Take in the rows of one question, for each of its subjects, and judge."""
+        self._join(subjects)
         for subject in subjects:
             watch = self._watch(subject, model)
             watch.see(seen, now)
@@ -75,6 +76,7 @@ class Watchers:
     def replay(self, request, subjects, model, blob, at):
         """At the start, in order: a request that the ledger has; not for a subject that was pardoned after it."""
         seen = Seen.unpacked(blob)
+        self._join(subjects)
         for subject in subjects:
             if request > self.pardons.get(subject, 0):
                 self._watch(subject, model).see(seen, at)
@@ -115,6 +117,14 @@ class Watchers:
         """{model: {statistic: value}} of a subject, for people."""
         return {model: watch.numbers() for (one, model), watch in list(self.watches.items()) if one == subject}
 
+    def _join(self, subjects):
+        """A cohort's volume is judged by how many keys asked for it, whoever made it a cohort."""
+        (_, key), (_, cohort) = subjects
+        if cohort in self.members:
+            self.members[cohort].add(key)
+        else:
+            self.members[cohort] = {key}
+
     def _watch(self, subject, model):
         watch = self.watches.get((subject, model))
         if watch is None:
@@ -125,7 +135,7 @@ class Watchers:
         per, who = subject
         beyond, keys = {}, 1
         if settings.enabled and settings.per in (per, "both"):
-            keys = self.keys_in(who) if per == "cohort" and watch.hour > settings.volume else 1
+            keys = len(self.members[who]) if per == "cohort" else 1
             beyond = watch.unusual(settings, keys)
         on = self.on.get(subject)
         if on:
