@@ -1,5 +1,6 @@
 """One question's path: what is refused, with which status; what is charged, once; what a restart remembers."""
 
+import contextlib
 import json
 import threading
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 from course_lib.vault.door import truncated
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
+from course_lib.vault.watchers import Alarm
 from tests.vault_world import PICTURES, TOY, softmax
 
 
@@ -250,6 +252,21 @@ def test_keys_per_person(world):
         w.service.new_key("ada")
 
 
+def test_keys_per_person_also_where_many_are_made_at_once(world):
+    w = world("[identity]\nkeys_per_person = 1")
+    start, made = threading.Barrier(20), []
+
+    def make():
+        start.wait()
+        with contextlib.suppress(ValueError):
+            made.append(w.service.new_key("bo"))
+
+    threads = [threading.Thread(target=make) for _ in range(20)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert len(made) == 1
+
+
 def test_a_key_s_cohort_may_be_changed_and_counts_from_the_next_question_on(world):
     w = world("[limits]\nbudget_per_cohort = 3")
     w.ask(2)
@@ -310,6 +327,18 @@ def test_an_idle_vault_s_snapshot_is_the_same_again(world):
     first = w.service.snapshot()
     w.clock.now += 500
     assert w.service.snapshot() == first and json.dumps(first)
+
+
+def test_an_alarm_that_comes_while_the_page_is_made_spoils_nothing(world, monkeypatch):
+    w = world("[monitor]\nvolume = 5\nper = \"both\"")
+    w.ask(6)
+
+    def sentence(alarm):
+        w.service.watchers.alarms.append(alarm)
+        return "unusual"
+
+    monkeypatch.setattr(Alarm, "sentence", sentence)
+    assert [alarm["per"] for alarm in w.service.snapshot()["alarms"]] == ["cohort", "key"]
 
 
 def test_cohorts_by_person_and_by_network(world):

@@ -114,7 +114,8 @@ class Door:
         entry.budget, entry.cohort_budget = self.budget(key), force.limits.budget_per_cohort or None
         if reason is None:
             reply = self._reply(victim, probs, x, coarse, request_id or secrets.token_hex(8), limits, now, entry)
-            entry.context = future, reply, None, key, limits, force.price.cents_per_1000_rows / 1000, force.monitor.enabled
+            cents = force.price.cents_per_1000_rows / 1000
+            entry.context = future, reply, None, key, limits, cents, force.monitor.enabled
             if request_id is not None:
                 self.in_flight[key.id, request_id] = body, future
         else:  # what the monitor saw is in the ledger, so that a restart sees it, too

@@ -1,5 +1,6 @@
 """Every key of a class, in memory as in the ledger: who is asking, and may they?"""
 
+import threading
 from dataclasses import dataclass
 
 from course_lib.vault import keys
@@ -32,6 +33,7 @@ class Keyring:
     def __init__(self, ledger, class_name, now):
         self.ledger, self.class_name, self.now, self.by_hash, self.by_id = ledger, class_name, now, {}, {}
         self.first = {}  # pseudonym: the id of its first key
+        self.making = threading.Lock()  # one key after the other: a pseudonym may hold so many
         reader = ledger.reader()
         for row in reader.execute("SELECT * FROM keys ORDER BY id"):
             self._add(row["hash"], Key(row["id"], row["pseudonym"], row["cohort"], row["class"], *row[5:]))
@@ -65,27 +67,19 @@ class Keyring:
             not isinstance(budget, int) or isinstance(budget, bool) or not 0 <= budget <= LARGEST
         ):
             raise ValueError(f"a budget is a whole number of rows up to {LARGEST:,}, or None; got {budget!r}")
-        live = [k for k in self.by_id.values() if k.pseudonym == pseudonym and k.revoked is None]
-        live = [k for k in live if k.expires is None or now < k.expires]
-        if per_person and len(live) >= per_person:
-            raise ValueError(
-                f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
-            )
-        row = (
-            keys.hashed(token),
-            pseudonym,
-            cohort,
-            self.class_name,
-            scope,
-            budget,
-            now,
-            expires,
-            now if accepted else None,
-        )
-        columns = "hash, pseudonym, cohort, class, scope, budget, created, expires, accepted_rules"
-        insert = f"INSERT INTO keys ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"
-        i = self.ledger.change(lambda db: db.execute(insert, row).lastrowid)
-        self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, row[-1]))
+        with self.making:
+            live = [k for k in list(self.by_id.values()) if k.pseudonym == pseudonym and k.revoked is None]
+            live = [k for k in live if k.expires is None or now < k.expires]
+            if per_person and len(live) >= per_person:
+                raise ValueError(
+                    f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
+                )
+            row = keys.hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires
+            row = (*row, now if accepted else None)
+            columns = "hash, pseudonym, cohort, class, scope, budget, created, expires, accepted_rules"
+            insert = f"INSERT INTO keys ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"
+            i = self.ledger.change(lambda db: db.execute(insert, row).lastrowid)
+            self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, row[-1]))
         return token
 
     def set(self, key, column, value):
@@ -102,7 +96,7 @@ class Keyring:
 
     def forget(self, pseudonym):
         """As the ledger did: no name, no way in. The hash that a token had leads to a key that is revoked."""
-        for key in self.by_id.values():
+        for key in list(self.by_id.values()):
             if key.pseudonym == pseudonym:
                 key.pseudonym, key.revoked = f"forgotten-{key.id}", key.revoked or self.now()
                 self.first[key.pseudonym] = key.id

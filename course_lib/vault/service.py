@@ -152,7 +152,7 @@ class Service(Door):
 
     def expire(self, class_name):
         """The class is over: its learners' keys expire now. The instructor's still opens the page, to look and to stop."""
-        ours = [key for key in self.keyring.by_id.values() if key.class_name == class_name]
+        ours = [key for key in list(self.keyring.by_id.values()) if key.class_name == class_name]
         for key in [key for key in ours if "instructor" not in key.scope.split()]:
             self._written(self.keyring.set, key, "expires", self.clock())
 

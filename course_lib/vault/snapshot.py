@@ -1,4 +1,7 @@
-"""What the page shows, as one dict: JSON-able, pseudonyms only, and no clock in it."""
+"""What the page shows, as one dict: JSON-able, pseudonyms only, and no clock in it.
+
+Questions go on while it is made: whatever may grow meanwhile is copied before it is gone through.
+"""
 
 
 def snapshot(service):
@@ -10,16 +13,16 @@ def snapshot(service):
     for key in keys:
         if policy.identity.cohort_by != "address":
             names.setdefault(service.cohort_of(key, ""), []).append(key)
-    for name in books.cohort_rows:
+    for name in list(books.cohort_rows):
         names.setdefault(name, [])
-    rows = sum(books.rows.values())
+    rows = sum(list(books.rows.values()))
     return {
         "class": service.class_name,
         "paused": service.paused,
         "totals": {
             "rows": rows,
-            "requests": sum(books.requests.values()),
-            "refused": sum(books.refused.values()),
+            "requests": sum(list(books.requests.values())),
+            "refused": sum(list(books.refused.values())),
             "alarms": watchers.count,
             "cents": round(rows * per_row, 6),
             "rows_per_second": round(sum(key_rates.values()), 1),
@@ -27,7 +30,7 @@ def snapshot(service):
         "seconds": books.chart(now),
         "keys": [_key(service, key, key_rates, per_row, now) for key in keys],
         "cohorts": [_cohort(service, name, names[name], cohort_rates, per_row) for name in sorted(names)],
-        "alarms": [_alarm(service, alarm) for alarm in reversed(watchers.alarms)],
+        "alarms": [_alarm(service, alarm) for alarm in reversed(list(watchers.alarms))],
         "policy": {"version": policy.version, "text": policy.text, "models": list(service.victims)},
     }
 

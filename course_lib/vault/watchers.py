@@ -98,7 +98,7 @@ class Watchers:
 
     def alarmed(self, subjects):
         """The alarms that are on for any of the subjects."""
-        return [alarm for subject in subjects for alarm in self.on.get(subject, {}).values()] if self.on else []
+        return [a for subject in subjects for a in list(self.on.get(subject, {}).values())] if self.on else []
 
     def pardon(self, subject, now):
         """A person has looked: alarms end, and the subject's numbers start afresh, also after a restart."""
