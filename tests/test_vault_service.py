@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from course_lib.vault.desk import desk
 from course_lib.vault.door import truncated
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
@@ -386,6 +387,31 @@ def test_a_forgotten_pseudonym_is_in_no_file(world):
     assert w.service.snapshot()["totals"]["rows"] == 2
     held = b"".join(path.read_bytes() for path in w.folder.iterdir() if path.is_file())
     assert b"Wanda" not in held and b"request-of-wanda" not in held
+
+
+def test_a_forgotten_pseudonym_s_network_is_in_no_row_and_another_s_stays(world):
+    w = world("[identity]\ncohort_by = \"address\"\n[monitor]\nvolume = 5\nper = \"both\"")
+    gone = w.key("Wanda")
+    w.ask(9, token=gone, address="192.0.2.7"), w.ask(9, token=gone, address="198.51.100.1")
+    w.ask(9, address="198.51.100.1")
+    before = [row["name"] for row in w.service.snapshot()["cohorts"]]
+    w.service.forget("Wanda")
+    reader = w.service.ledger.reader()
+    asked = [row[0] for row in reader.execute("SELECT cohort FROM requests ORDER BY id")]
+    alarms = {row[0] for row in reader.execute("SELECT cohort FROM alarms WHERE per = 'cohort'")}
+    reader.close()
+    assert asked[:2] == ["forgotten"] * 2 and asked[2] in before and alarms == {"forgotten", asked[2]}
+    w.restart()
+    after = {row["name"]: row for row in w.service.snapshot()["cohorts"]}
+    assert set(after) == {"forgotten", asked[2]} and after["forgotten"]["unusual"] == []
+
+
+def test_a_mistyped_pseudonym_is_not_said_to_be_forgotten(world):
+    w = world()
+    with pytest.raises(Refusal, match="no key belongs to 'adda'") as refused:
+        desk(w.service)["forget"]({"pseudonym": "adda"})
+    assert refused.value.status == 404 and w.status() == (200, None)
+    assert desk(w.service)["forget"]({"pseudonym": "ada"})["forgotten"] and w.status() == (403, "key-revoked")
 
 
 def test_a_full_ledger_answers_503_charges_nothing_and_recovers(world):

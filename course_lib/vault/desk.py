@@ -62,7 +62,10 @@ def desk(service, stop=lambda: None):
 
     def forget(said):
         (pseudonym,) = fields(said, pseudonym=str)
-        service.forget(pseudonym)
+        try:
+            service.forget(pseudonym)
+        except KeyError as error:
+            raise Refusal(404, error.args[0], "no-pseudonym") from None
         return {"object": "pseudonym", "forgotten": True}
 
     def stopping(said):

@@ -186,7 +186,10 @@ class Ledger:
         return db
 
     def forget(self, pseudonym, now):
-        """Nobody can tell any more whose rows these were: keys are revoked and renamed; ids, addresses, answers go."""
+        """Nobody can tell any more whose rows these were: keys are revoked and renamed; ids, addresses, answers go.
+
+        A cohort that stands for a network (door.cohort_of) goes like an address. Gives the ids of the keys.
+        """
 
         def work(db):
             ids = [row[0] for row in db.execute("SELECT id FROM keys WHERE pseudonym = ?", (pseudonym,))]
@@ -201,10 +204,21 @@ class Ledger:
                     " WHERE key = ?",
                     (i,),
                 )
+                alone = (
+                    "SELECT cohort FROM requests WHERE key = ? AND cohort GLOB 'network *'"
+                    " EXCEPT SELECT cohort FROM requests WHERE key <> ?"
+                )
+                db.execute(
+                    f"UPDATE alarms SET cohort = 'forgotten', ended = coalesce(ended, ?) WHERE cohort IN ({alone})", (now, i, i)
+                )
+                db.execute(
+                    "UPDATE requests SET cohort = 'forgotten' WHERE key = ? AND cohort GLOB 'network *'", (i,)
+                )
             return ids
 
         ids = self.change(work)
-        self.checkpoint()
+        if ids:
+            self.checkpoint()
         return ids
 
     def checkpoint(self):

@@ -157,8 +157,12 @@ class Service(Door):
             self._written(self.keyring.set, key, "expires", self.clock())
 
     def forget(self, pseudonym):
-        """Delete who it was: the keys' name, addresses, request ids, features and answers. Counts and charges stay."""
-        self._written(self.ledger.forget, pseudonym, self.clock())
+        """Delete who it was: the keys' name, addresses, request ids, features and answers. Counts and charges stay.
+
+        Raises KeyError, in words, where no key has that name: a slip of the pen must not look done.
+        """
+        if not self._written(self.ledger.forget, pseudonym, self.clock()):
+            raise KeyError(f"no key belongs to {pseudonym!r}; the page has every name, as it is written")
         self.keyring.forget(pseudonym)
 
     def pardon(self, key_id=None, cohort=None):
