@@ -82,6 +82,17 @@ def test_the_same_request_id_gets_the_stored_reply_and_is_charged_once(world):
     assert w.service.usage(w.token)["spent"] == 3
 
 
+def test_only_ids_that_askers_gave_are_remembered_and_none_of_ours_is_in_their_way(world):
+    w = world()
+    made_up = [w.ask(start=i).id for i in range(5)]
+    assert len(set(made_up)) == 5
+    w.ask(1, "mine")
+    for _ in range(2):  # before a restart and after it
+        assert len(w.service.known) == 1
+        w.restart()
+    assert w.status(1, made_up[0], start=9) == (200, None)
+
+
 def test_the_same_request_id_with_another_question_is_422(world):
     w = world()
     w.ask(3, "mine")

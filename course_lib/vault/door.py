@@ -30,7 +30,7 @@ class Door:
     def __init__(self, victims, clock):
         self.victims, self.clock, self.limits = victims, clock, Limits()
         self.lock, self.paused, self.closed = threading.Lock(), False, False
-        self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that were answered
+        self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that askers gave
         self.rng = np.random.default_rng()  # of the fresh noise; nobody shall foretell it
         self.limits_of, self.deliver = {}, settle
         self.unanswered = Unanswered()  # by key and question
@@ -113,7 +113,7 @@ class Door:
         entry = Entry(now, key.id, cohort, victim.name, n, force.version, truncated(address), body, features)
         entry.budget, entry.cohort_budget = self.budget(key), force.limits.budget_per_cohort or None
         if reason is None:
-            reply = self._reply(victim, probs, x, coarse, request_id or secrets.token_hex(8), limits, now, entry)
+            reply = self._reply(victim, probs, x, coarse, request_id, limits, now, entry)
             cents = force.price.cents_per_1000_rows / 1000
             entry.context = future, reply, None, key, limits, cents, force.monitor.enabled
             if request_id is not None:
@@ -190,7 +190,14 @@ class Door:
         if coarse or force.output.kind == "label":
             output = "label"
         reply = Reply(
-            request_id, victim.name, output, probs.argmax(1), probs, force.version, {}, self._headers(limits, now)
+            request_id or secrets.token_hex(8),
+            victim.name,
+            output,
+            probs.argmax(1),
+            probs,
+            force.version,
+            {},
+            self._headers(limits, now),
         )
         if output == "label":
             reply.probs = None
@@ -234,7 +241,8 @@ class Door:
                 key.spent = entry.spent
                 self.books.answered(key.id, entry.cohort, entry.charged, now)
                 reply.usage = use(entry.rows, entry.spent, entry.budget_left, cents_per_row)
-                self.known.add(hash((key.id, reply.id)))
+                if entry.request_id is not None:
+                    self.known.add(hash((key.id, reply.id)))
             elif reply:
                 self.limits.give_back(limits, entry.rows)
                 reason = _why(entry)
