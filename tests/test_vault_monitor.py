@@ -213,6 +213,28 @@ def test_after_a_restart_distances_to_earlier_questions_are_estimates_of_the_tru
     assert exact.distances["key"][0] == pytest.approx(0, abs=1e-5)  # what is asked again is recognised
 
 
+def test_what_is_left_from_before_a_restart_is_one_array_and_the_same_for_one_row_and_for_many():
+    rng = np.random.default_rng(11)
+    points, news = rng.uniform(size=(300, 6)), rng.uniform(size=(8, 6))
+    zero = np.zeros(300, int)
+    seen = EYE.features(points, zero)
+    Watch(EYE.near).see(seen, 0.0)
+    single, many = Watch(EYE.near), Watch(EYE.near)
+    for watch in (single, many):
+        watch.see(Seen.unpacked(seen.packed()), 0.0)
+    one_by_one = []
+    for row in news:
+        part = EYE.features(row[None], zero)
+        single.see(part, 0.0)
+        one_by_one += part.distances["key"]
+    batch = EYE.features(news, zero[:8])
+    many.see(batch, 0.0)
+    assert batch.distances["key"] == pytest.approx(one_by_one, abs=1e-5)
+    old = many.sets[0].old
+    many.see(EYE.features(news, zero[:8]), 0.0)
+    assert old.dtype == np.float32 and len(old) <= prada.GROWING and np.shares_memory(old, many.sets[0].old)
+
+
 def test_memory_is_bounded():
     rng = np.random.default_rng(10)
     watch = Watch(EYE.near)

@@ -8,6 +8,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
 GROWING = 128  # questions per answer that distances are taken to: the newest of the growing set ...
@@ -36,7 +37,7 @@ class Growing:
         self.points = self.halves = None  # (capacity, D), (capacity,) |point|^2 / 2; made by the first that joins
         self.held = self.place = 0  # how many there are, and where the next one goes
         self.room = GROWING
-        self.old = []  # z (K,) of those that joined before a restart: all that is left of them
+        self.old = []  # z (K,) of those that joined before a restart: all that is left; an array (n, K) once compared with
         self.count = 0  # questions that ever joined
         self.sum = self.squares = self.threshold = 0.0  # of the distances at which they joined
 
@@ -45,8 +46,8 @@ class Growing:
         before = np.full(len(group.rows), np.inf)  # half the squared distance to what is in the set now
         if self.held:
             before = group.halves + (self.halves[: self.held, None] - self.points[: self.held] @ group.points.T).min(0)
-        if self.old:
-            before = np.minimum(before, [self._to_old(row) for row in group.z])
+        if len(self.old):
+            before = np.minimum(before, cdist(group.z, self._old(), "sqeuclidean").min(1) / 2)
         best, within = np.minimum(before, group.least).tolist(), (group.least < before).tolist()
         out, joined, left_out = [], [], set()
         for i, half in enumerate(best):
@@ -64,8 +65,8 @@ class Growing:
         best = math.inf
         if self.held:
             best = half + float((self.halves[: self.held] - self.points[: self.held] @ point).min())
-        if self.old:
-            best = min(best, self._to_old(z))
+        if len(self.old):
+            best = min(best, float(((self._old() - z) ** 2).sum(1).min()) / 2)
         distance, joined = self._take(best)
         if joined:
             self._join(point[None], half)
@@ -74,11 +75,12 @@ class Growing:
     def replay(self, distance, z):
         """What the ledger kept of a row: its distance is known, its place only by z."""
         if self._take(math.inf if math.isnan(distance) else distance**2 / 2)[1]:
-            self.old.append(z)
-            del self.old[: -self.room]
+            self.old = [*self.old[1 - self.room :], z]
 
-    def _to_old(self, z):
-        return float(((np.array(self.old) - z) ** 2).sum(1).min()) / 2
+    def _old(self):
+        if isinstance(self.old, list):  # made once, after a restart; from then on it is only cut
+            self.old = np.array(self.old, np.float32)
+        return self.old
 
     def _take(self, best):
         """(the distance, whether the question joins) for half a squared distance."""
@@ -108,8 +110,8 @@ class Growing:
         self.points[places], self.halves[places] = points, halves
         self.place = (self.place + len(points)) % self.room
         self.held = min(self.held + len(points), self.room)
-        if self.old:
-            del self.old[: max(0, len(self.old) + self.held - self.room)]
+        if len(self.old):
+            self.old = self.old[max(0, len(self.old) + self.held - self.room) :]
 
 
 def prada_w(distances):
