@@ -420,8 +420,8 @@ def test_a_whole_class_behind_one_address_is_no_suspect(tmp_path):
     served = Served(tmp_path)
     try:
         off = "coverage = 0\nprada_delta = 0\nood_share = 0\nduplicate_share = 0\n"
-        monitor = f"[monitor]\naction = \"block\"\nper = \"both\"\nvolume = 3\n{off}"
-        served.service.set_policy(f"[identity]\ncohort_by = \"address\"\n{monitor}")
+        monitor = f'[monitor]\naction = "block"\nper = "both"\nvolume = 3\n{off}'
+        served.service.set_policy(f'[identity]\ncohort_by = "address"\n{monitor}')
         for i in range(40):
             key = served.new_key(f"learner {i}")
             assert [served.ask([ROW], key=key)[0] for _ in range(3)] == [200] * 3

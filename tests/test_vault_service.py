@@ -342,7 +342,7 @@ def test_an_idle_vault_s_snapshot_is_the_same_again(world):
 
 
 def test_an_alarm_that_comes_while_the_page_is_made_spoils_nothing(world, monkeypatch):
-    w = world("[monitor]\nvolume = 5\nper = \"both\"")
+    w = world('[monitor]\nvolume = 5\nper = "both"')
     w.ask(6)
 
     def sentence(alarm):
@@ -401,7 +401,7 @@ def test_a_forgotten_pseudonym_is_in_no_file(world):
 
 
 def test_a_forgotten_pseudonym_s_network_is_in_no_row_and_another_s_stays(world):
-    w = world("[identity]\ncohort_by = \"address\"\n[monitor]\nvolume = 5\nper = \"both\"")
+    w = world('[identity]\ncohort_by = "address"\n[monitor]\nvolume = 5\nper = "both"')
     gone = w.key("Wanda")
     w.ask(9, token=gone, address="192.0.2.7"), w.ask(9, token=gone, address="198.51.100.1")
     w.ask(9, address="198.51.100.1")

@@ -209,11 +209,10 @@ class Ledger:
                     " EXCEPT SELECT cohort FROM requests WHERE key <> ?"
                 )
                 db.execute(
-                    f"UPDATE alarms SET cohort = 'forgotten', ended = coalesce(ended, ?) WHERE cohort IN ({alone})", (now, i, i)
+                    f"UPDATE alarms SET cohort = 'forgotten', ended = coalesce(ended, ?) WHERE cohort IN ({alone})",
+                    (now, i, i),
                 )
-                db.execute(
-                    "UPDATE requests SET cohort = 'forgotten' WHERE key = ? AND cohort GLOB 'network *'", (i,)
-                )
+                db.execute("UPDATE requests SET cohort = 'forgotten' WHERE key = ? AND cohort GLOB 'network *'", (i,))
             return ids
 
         ids = self.change(work)
