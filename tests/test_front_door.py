@@ -76,7 +76,7 @@ def test_outside_the_course_a_sentence_says_where_to_go(tmp_path, monkeypatch, c
 
 def test_every_command_in_the_readme_exists(capsys):
     typed = re.findall(r"python -m course_lib (\w+)", README)
-    assert {"lab", "test", "doctor", "progress", "reset"} == set(typed)
+    assert {"lab", "test", "doctor", "progress", "reset", "train", "vault"} == set(typed)
     for name in set(typed):
         with pytest.raises(SystemExit) as ended:
             cli.run([name, "--help"])
