@@ -213,7 +213,10 @@ class Leaderboard:
             with contextlib.suppress(Refusal):  # a ledger that is full: measured again after the next start
                 self._write("INSERT OR IGNORE INTO honest_cost VALUES (?, ?, ?, ?)", new)
         names = ("label_lost", "confidence_lost")
-        return [{"policy": p, "model": m, **dict(zip(names, lost, strict=True))} for (p, m), lost in self.costs.items()]
+        return [
+            {"policy": p, "model": m, **dict(zip(names, lost, strict=True))}
+            for (p, m), lost in list(self.costs.items())
+        ]
 
 
 def _shown(estimate):
