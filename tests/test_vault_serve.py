@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.vault import serve
+from course_lib.vault import desk, serve
 from course_lib.vault.local import LocalVault, one_thread
 from course_lib.vault.policy import PolicyError
 from tests.vault_served import ROW, Served, read_all
@@ -406,3 +407,25 @@ def test_a_vault_of_ones_own_has_its_folder_and_takes_it_along(tmp_path):
 def test_a_vault_that_cannot_start_says_why():
     with pytest.raises(PolicyError, match="line 2.*decimals"):
         LocalVault(policy="[output]\ndecimal = 2\n")
+
+
+def test_an_instructors_call_is_answered_after_the_vault_has_hung_up_on_the_one_before():
+    class HangsUp(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # the line stays open, as far as the caller is told
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), HangsUp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tell = desk.over(f"http://127.0.0.1:{server.server_port}", "word")
+        assert [tell("state") for _ in range(3)] == [{}, {}, {}]
+        server.shutdown()

@@ -83,6 +83,9 @@ def over(address, control):
 
     def tell(name, said=None):
         headers = {"Authorization": f"Bearer {control}"}
-        return line.exchange("POST", f"/v1/instructor/{name}", said or {}, headers)
+        try:
+            return line.exchange("POST", f"/v1/instructor/{name}", said or {}, headers)
+        finally:  # the next call may come after minutes, when the vault has hung up
+            line.close()
 
     return tell
