@@ -129,8 +129,8 @@ show(fig, f"Who asks when: a dot is a request, a larger dot more pictures at onc
 
 # %% [markdown]
 # What can they lose? Who needs the *label* loses a question that is refused, or answered late (by over a second), or with
-# another label than the undefended vault's. Who needs the *confidence* also loses one without a confidence, or with one
-# that is off by over ten points. Each kind of user counts the same.
+# another label than the undefended vault's. Who needs the *confidence* loses all of these, and also an answer that comes
+# without a confidence, or with one over ten points off. Each kind of user counts the same.
 #
 # Days have to pass, so here the vault runs in this process, on a clock that moves when told: the same service and the same
 # policy file, without the network.
@@ -164,8 +164,9 @@ def days_under(policy):
 # %%
 OFF = "[monitor]\nenabled = false\n"
 baseline = toll.cost(days_under(OFF), model.answer)
-print(f"undefended: accuracy {baseline.accuracy}\n            ECE {baseline.calibration:.3f}")
-print(f"            label lost {baseline.label_lost}")
+print(f"undefended: accuracy {baseline.accuracy}")
+print(f"            ECE (expected calibration error, lesson 04) {baseline.calibration:.3f}")
+print(f"            label lost {baseline.label_lost.value:.0%}, by definition: the others are held against this")
 
 # %% [markdown]
 # ## 1 · Output controls: say less, or say it bent
@@ -232,7 +233,8 @@ my_agreement = 0.50  # change me before you go on
 # the argmax, a label. Nothing else is needed.
 #
 # **The primary comparison**, named before it is run: *agreement at this budget, under reverse sigmoid, of thieves who take
-# the argmax against thieves who believe the numbers.* All other comparisons here are exploratory.
+# the argmax against thieves who believe the numbers.* All other comparisons here are exploratory. Differences are in points
+# of agreement.
 
 
 # %%
@@ -244,12 +246,13 @@ def argmax(answers):
 found["reverse sigmoid, believed"] = agreement(questions, bent, mine)
 found["reverse sigmoid, argmax"] = agreement(questions, argmax(bent), mine)
 print(f"you said {my_agreement:.0%}; believed, it is {estimate(found['reverse sigmoid, believed'])}")
-primary = compare(found["reverse sigmoid, argmax"], found["reverse sigmoid, believed"], "argmax", "believing")
+points = {name: 100 * scores for name, scores in found.items()}
+primary = compare(points["reverse sigmoid, argmax"], points["reverse sigmoid, believed"], "argmax", "believing")
 print(primary)
 
 # %%
 for other in ("label only", "undefended"):
-    print(compare(found["reverse sigmoid, argmax"], found[other], "argmax", other, exploratory=True))
+    print(compare(points["reverse sigmoid, argmax"], points[other], "argmax", other, exploratory=True))
 ax = plots.estimates({name: estimate(scores) for name, scores in found.items()}, "agreement with the vault")
 words = "; ".join(f"{name} {estimate(scores)}" for name, scores in found.items())
 show(ax.figure, f"Agreement of copies made with {BUDGET} questions. {words}.")
@@ -273,8 +276,8 @@ print("the argmax comes within 2 points of true labels:", abs(gap) < 0.02)
 print("confidence lost to more than 9 honest questions in 10:", bent_cost.confidence_lost.value > 0.9)
 
 # %% [markdown]
-# **So.** Knowing the defence takes the thief back to labels. Reverse sigmoid beats only those who believe it, and every
-# honest user of a confidence pays. Label-only costs them no more, and holds.
+# **So.** Knowing the defence brings the thief back to nearly what labels give; the rest is what the bend took from the
+# first answer, from honest users too. Whoever needs a confidence has none under either.
 #
 # ### Noise, fresh and keyed
 
@@ -282,11 +285,13 @@ print("confidence lost to more than 9 honest questions in 10:", bent_cost.confid
 # **Idea.** Add noise to each answer. Fresh noise is new at every question: ask again, average, and it is gone. Noise that
 # is a secret function of the *question* stays, however often one asks. Two details: the function needs a key, or a thief
 # computes it too; and it must round the question first, or a hair's breadth makes it fresh again.
-#
+
+# %% [markdown]
 # ### Exercise 13.2 · Noise that does not average out · 9 minutes · difficulty ●●●
 #
-# For each row: pixels rounded to sixteenths (the digits' own grey levels), as whole numbers; a seed from those and the
-# secret, by `hmac.new(secret, row.tobytes(), "sha256").digest()`; ten normal numbers with that seed.
+# HMAC is a fingerprint that only the owner of a secret can compute. For each row of pixels, rounded to sixteenths (the
+# digits' own grey levels) and made whole numbers (`np.int16`): `digest = hmac.new(secret, row.tobytes(), "sha256").digest()`;
+# then a generator, `np.random.default_rng`, with the seed `int.from_bytes(digest, "big")`; then ten normal numbers from it.
 
 
 # %%
@@ -313,7 +318,8 @@ keyed_noise = check("13.2", keyed_noise)
 # %% [markdown]
 # **Attack it, knowing it.** The thief asks the same forty questions again and again, each time moved by less than an eye
 # sees. The mean of the answers is no good: noise below 0 was cut off, and that stays. The *median* forgives it. How far is
-# the median answer from the model's own?
+# the median answer from the model's own? The vault has keyed noise of its own; yours, with another
+# secret, stands beside it.
 
 # %%
 few = np.round(questions[:40].flatten(1).double().numpy() * 16) / 16
@@ -331,15 +337,21 @@ for name in ("fresh_noise", "noise"):
     vault.set_policy(f"[output]\n{name} = 0.1")
     answers = thief((few + wiggles).reshape(-1, few.shape[1])).reshape(64, len(few), -1)
     away[name] = [median_error(answers[:k]) for k in repeats]
-ax = plots.lines(repeats, {"fresh noise": away["fresh_noise"], "keyed noise": away["noise"]}, "times asked", "error")
+asked = (few + wiggles).reshape(-1, few.shape[1])  # the same questions, noised by your function
+yours = (model.answer(asked.copy()) + keyed_noise(asked, b"my secret", 0.1)).clip(0)
+yours = (yours / yours.sum(1, keepdims=True)).reshape(64, len(few), -1)
+away["yours"] = [median_error(yours[:k]) for k in repeats]
+named = dict(zip(("fresh noise", "keyed noise", "keyed, yours"), away.values(), strict=True))
+ax = plots.lines(repeats, named, "times asked", "error")
 ax.set(xscale="log", xticks=repeats, xticklabels=repeats, ylim=(0, None))
 ax.minorticks_off()
-words = "; ".join(f"{k} times: fresh {a:.3f}, keyed {b:.3f}" for k, a, b in zip(repeats, *away.values(), strict=True))
+rows = zip(repeats, *away.values(), strict=True)
+words = "; ".join(f"{k} times: fresh {a:.3f}, keyed {b:.3f}, yours {c:.3f}" for k, a, b, c in rows)
 show(ax.figure, f"Mean distance of the median answer from the true one, by times asked. {words}.")
 
 # %% tags=["nbval-check-output"]
-for name, once, often in (("fresh", *away["fresh_noise"][::3]), ("keyed", *away["noise"][::3])):
-    print(f"{name} noise, asked 64 times: less than 0.4 of the error is left: {often < 0.4 * once}")
+for name, (once, *_, often) in zip(named, away.values(), strict=True):
+    print(f"{name}, asked 64 times: less than 0.4 of the error is left: {often < 0.4 * once}")
 
 # %% [markdown]
 # **So.** A key turns noise that averages out into noise that stays. But a copy does not need any one answer exactly. It
@@ -405,6 +417,10 @@ for one in camera:
     bucket, wait = take(bucket, len(one.x), one.at, rate=2 / 60, burst=40)
     yours.append(wait == 0)
 print(f"of {len(camera)} pictures of the camera, your bucket grants {sum(yours)}, the vault {sum(its)}")
+
+# %% [markdown]
+# And the others? Your users give up after a minute and never split a request; a patient client would lose less. Intervals
+# are over five days; a timetable that is the same every day has none.
 
 # %%
 limited = days_under(RATE_LIMIT)
@@ -580,7 +596,9 @@ show(fig, f"Lowest W of new honest users and of thieves; the threshold is {delta
 rings = {kind: estimate(torch.tensor(values < delta).float()) for kind, values in (new | thieves).items()}
 for kind, share in rings.items():
     print(f"{kind:23s} rings: {share}")
-print(f"you said {my_false_alarms:.0%} of curious students")
+days_cut = [honest.stream(honest.curious_student(*pictures.judge, seed))[:120] for seed in range(1000, 1060)]
+short = estimate(torch.tensor([bool(lowest_W(x) < delta) for x in days_cut]).float())
+print(f"you said {my_false_alarms:.0%} of curious students; of their first 120 questions alone, {short} ring")
 
 # %% tags=["nbval-check-output"]
 print("every thief who makes questions rings:", rings["thief, makes questions"].value == 1)
@@ -590,7 +608,8 @@ print("curious students ring more than ten times as often as promised:", rings["
 # %% [markdown]
 # **So**, three things at once. The alarm sees what it was made for. A thief who asks about ordinary pictures looks about as
 # honest as everybody. And the promise of 1% was made for the users that it was set on: other pictures bend it, another
-# kind of user breaks it. *Unusual* is all that an alarm can say.
+# kind of user breaks it. It was made for days of 120 to 180 questions, too, and who asks more is looked at more often; but
+# curious students ring nearly as often in their first 120. *Unusual* is all that an alarm can say.
 
 # %% [markdown]
 # ### Knowing it
@@ -610,6 +629,11 @@ duplicate_share = 0
 coverage = 0
 volume = 0
 """
+
+# %% [markdown]
+# The vault's monitor judges five numbers: W (`prada_delta`); of the last 200 rows, the share that looks like no known picture
+# (`ood_share`) and the share that nearly repeats an earlier one (`duplicate_share`); the share of the input space that a key
+# has visited (`coverage`); rows in an hour (`volume`). A 0 switches one off.
 
 # %%
 five = range(5)  # thieves
@@ -731,8 +755,9 @@ print("of the thief's fifteen keys ring alone:", alone["thief"], "and together:"
 print("the class of fifteen behind one address rings together:", bool(together["class of 3 and 8"] < delta))
 
 # %% [markdown]
-# You have written the cohorts down (`set_cohort`). From here on the vault counts by them. Next day, same keys, alarms per
-# cohort, and an alarm blocks:
+# You have written the cohorts down (`set_cohort`), and from here on the vault counts by them. (The simulation had entered
+# each kind's keys as one cohort, the farm's too; your linker found that from addresses alone, and the café besides.) Next
+# day, same keys, alarms per cohort, and an alarm blocks:
 
 # %%
 service.set_policy(MONITOR.replace('per = "key"', 'per = "cohort"'))
@@ -829,6 +854,8 @@ for name, policy in POLICIES.items():
     stolen[name, "unaware"] = steal(name, "unaware", **UNAWARE.get(name, {}))
     if name in KNOWING:
         stolen[name, "knowing"] = steal(name, "knowing", **KNOWING[name])
+service.set_policy(OFF)  # the control: the same made questions, and nobody who minds
+stolen["undefended", "makes questions"] = steal("undefended", "makes questions", x=made.flatten(0, 1))
 
 # %% [markdown]
 # **Look** at the query. What a copy scored is the lesson's to say; how many questions it got answered, under which policy,
@@ -853,7 +880,7 @@ GROUP BY scores.name, scores.who ORDER BY agreement DESC
 """
 for row in ledger.execute(THIEVES):
     name, who, n, keys, asked, score = row
-    print(f"{name:17s} {who:7s} {n} thieves, {keys:4.1f} keys, {asked:3.0f} answered each: agreement {score:.1%}")
+    print(f"{name:17s} {who:15s} {n} thieves, {keys:4.1f} keys, {asked:3.0f} answered each: agreement {score:.1%}")
 
 # %% [markdown]
 # And the honest side: users, answered questions, and whom the vault called unusual.
@@ -871,12 +898,14 @@ price = {name: toll.cost(days, model.answer) for name, days in served.items()}
 for name, one in price.items():
     row = users[versions[name]]
     print(f"{name:17s} {row['users']} users, {row['answered']:,} answered, {row['unusual']} called unusual")
-    print(f"{'':17s} label lost {one.label_lost}; confidence lost {one.confidence_lost.value:.0%}")
+    lost = "0, by definition" if name == "undefended" else one.label_lost
+    print(f"{'':17s} label lost {lost}; confidence lost {one.confidence_lost.value:.0%}")
 
 # %%
 letters = dict(zip(POLICIES, "ABCDEFGHIJ", strict=True))
 final = {name: estimate(stolen.get((name, "knowing"), stolen[name, "unaware"])) for name in POLICIES}
 first_try = {name: estimate(stolen[name, "unaware"]) for name in POLICIES if (name, "knowing") in stolen}
+control = estimate(stolen["undefended", "makes questions"])  # asks what the thieves ask who don't know the monitor
 
 
 def name_points(ax, points, wide, top=0.94):
@@ -893,13 +922,17 @@ def frontier(ax, loss, xlabel):
     colour = plots.ROLE["copy"][0]
     x = {name: getattr(price[name], loss) for name in POLICIES}
     for name, y in final.items():
-        ax.plot([x[name].low, x[name].high], [y.value] * 2, color=colour, linewidth=1)
+        if name != "undefended":  # it loses nothing by definition
+            ax.plot([x[name].low, x[name].high], [y.value] * 2, color=colour, linewidth=1)
         ax.plot([x[name].value] * 2, [y.low, y.high], color=colour, linewidth=1)
         ax.plot(x[name].value, y.value, "D", color=colour, markersize=6)
     for name, y in first_try.items():
-        ax.plot([x[name].value] * 2, [y.value, final[name].value], ":", color="#777777", linewidth=1)
+        start = control if name.startswith("monitor") else final[name]
+        ax.plot([x[name].value] * 2, [y.value, start.value], ":", color="#777777", linewidth=1)
+        if start is control:
+            ax.plot(x[name].value, start.value, "_", color="#777777", markersize=18, markeredgewidth=1.5)
         ax.plot(x[name].value, y.value, "o", color="white", markeredgecolor="#777777", markersize=7)
-        ax.annotate(letters[name], (x[name].value, y.value), (7, 0), textcoords="offset points", va="center")
+        ax.annotate(letters[name], (x[name].value, y.value), (11, 0), textcoords="offset points", va="center")
     wide = max(one.value for one in x.values())
     name_points(ax, {name: (x[name].value, y.value) for name, y in final.items()}, wide)
     ax.set(xlabel=xlabel, ylabel="thief's agreement", xlim=(-0.05 * wide, 1.15 * wide), ylim=(None, 0.96))
@@ -917,19 +950,27 @@ words = "; ".join(
     + f"; label lost {price[name].label_lost.value:.0%}, confidence lost {price[name].confidence_lost.value:.0%}"
     for name in POLICIES
 )
+words += f". Undefended, the made questions of I and J: {control.value:.0%}"
 show(fig, f"Agreement of thieves against what honest users lost, one point a policy, with 95% intervals. {words}.")
 
 # %% [markdown]
 # Read it from the corner where the defender wants to be, below and to the left. Filled points count: they are thieves who
-# know the policy. Hollow ones are what a brochure would show.
+# know the policy. Hollow ones are what a brochure would show. Thieves who do not know the monitor (I, J) make questions; the
+# dash is what these bring where nobody minds. Only what lies below the dash is the monitor's doing.
 
 # %% tags=["nbval-check-output"]
 best = final["undefended"].value
-fooled = [name for name in first_try if best - first_try[name].value > 0.1]
+before = {name: control.value if name.startswith("monitor") else best for name in first_try}  # the same questions
+fooled = [name for name in first_try if before[name] - first_try[name].value > 0.1]
 print("take over 10 points from a thief who does not know them:", *fooled, sep="\n  ")
 print("take over 5 points from a thief who does:", [name for name in POLICIES if best - final[name].value > 0.05])
 worst = max(POLICIES, key=lambda name: price[name].label_lost.value)
 print("honest users lose most labels under:", worst)
+
+# %% [markdown]
+# **So.** Compared with thieves who ask about ordinary pictures, the monitor seems to take 15 points or more from those who
+# make questions. Compared with the same questions in an undefended vault, it takes a point or two, or none: made questions teach
+# this copy less, whoever watches. A defence is worth what is left after such a control.
 
 # %% [markdown]
 # ## 6 · What an alarm means
@@ -976,23 +1017,34 @@ print(f"10,000 keys, ten minutes of a person for each alarm: {alarms * 10 / 60:.
 
 # %%
 print(f"you said {my_share:.0%}")
-false = float(np.mean([rings[kind].value for kind in kinds]))
-share = share_of_thieves(0.001, rings["thief, makes questions"].value, false)
-print(f"with the false alarms of your own detector, {false:.0%} of honest users: {share:.1%} of alarms are right")
+for whose, there in (("the kinds you set it on", known), ("all five kinds alike", kinds)):
+    false = float(np.mean([rings[kind].value for kind in there]))
+    print(f"your own detector; honest users are {whose}, and {false:.0%} of them ring:")
+    for who in thieves:
+        share = share_of_thieves(0.001, rings[who].value, false)
+        print(f"    {who}: {share:.2%} of alarms are right")
 
 # %% [markdown]
-# And the vault's default monitor, which judges five statistics and only logs? On the day when everybody was there, it
-# called these keys unusual:
+# Which mix is true? Nobody in this course knows: a false-alarm rate belongs to a mix of users, and a defender guesses that,
+# too.
+#
+# And the vault's default monitor, which judges all five statistics, per key and per cohort, and only logs? On the day when
+# everybody was there, it called unusual:
 
 # %%
 UNUSUAL = """
-SELECT DISTINCT keys.pseudonym, alarms.statistic, alarms.false_alarm_rate
-FROM alarms JOIN keys ON keys.id = alarms.key
-WHERE keys.pseudonym LIKE '%; linked'
+SELECT DISTINCT coalesce(keys.pseudonym, alarms.cohort) AS who, alarms.per, alarms.statistic, alarms.false_alarm_rate
+FROM alarms LEFT JOIN keys ON keys.id = alarms.key
+WHERE coalesce(keys.pseudonym, alarms.cohort) LIKE '%; linked' AND alarms.action = 'log'
 """
 for row in ledger.execute(UNUSUAL):
-    name, statistic, rate = row
-    print(f"{name.removesuffix('; linked')}: {statistic}, as {rate:.0%} of simulated honest users")
+    who, per, statistic, rate = row
+    honest_too = "how many honest ones is not measured" if rate is None else f"as {rate:.0%} of simulated honest {per}s"
+    print(f"{who.removesuffix('; linked')}, the {per}: {statistic}, {honest_too}")
+
+# %% [markdown]
+# It saw the farm as a cohort, because the simulation had entered it as one. And the camera is a cohort of one key, held
+# against simulated cohorts that are all kinds of users together: its 0% is the rate of another kind of cohort.
 
 # %% [markdown]
 # ### Appeal
@@ -1017,20 +1069,22 @@ print(f"after the appeal, the last request is answered: {len(again)} rows")
 # ## 7 · The arithmetic of the news
 #
 # In a letter of 10 June 2026 the company Anthropic *alleged* that about 25,000 accounts made 28.8 million exchanges with its
-# models between 22 April and 5 June, and named Alibaba and its Qwen models (reported by Reuters, Bloomberg and CNBC). It is
-# one company's claim about a rival, and what ties the accounts to anybody is not public. A country is not a suspect. What
-# can be checked is the arithmetic.
+# models between 22 April and 5 June, and named Alibaba and its Qwen models (as reported by Reuters, Bloomberg and CNBC; we
+# have not seen the letter). It is one company's claim about a rival, and what ties the accounts to anybody is not public.
+# A country is not a suspect. What can be checked is the arithmetic.
 
 # %% tags=["nbval-check-output"]
 exchanges, accounts, days = 28_800_000, 25_000, (date(2026, 6, 5) - date(2026, 4, 22)).days
-print(f"{days} days; {exchanges / accounts:,.0f} exchanges per account; {exchanges / accounts / days:.0f} a day each")
+each = exchanges / accounts
+print(f"{days} days; {each:,.0f} exchanges per account; {each / days:.0f} a day each, on average")
 per_user = {kind: counts[kind] // len({q.user for q in day if honest.behaviour_of(q.user) == kind}) for kind in kinds}
 print("your honest users, pictures a day each:", per_user)
 
 # %% [markdown]
-# Set a limit per account there, and of your honest users only the students of the class keep their day. No rate, no budget,
-# no statistic that needs a hundred questions sees such an account. What is left is to know which accounts act together,
-# who gets one, and how much an answer says. Each has a price, and honest people pay part of it.
+# On average, 26 a day. A daily limit that sees such an account stops four of your five kinds of honest users first. A
+# statistic that needs a hundred questions has them on the fourth day, if it remembers that long, and then it may see an
+# account like many others. What is left is to know which accounts act together, who gets one, and how much an answer says.
+# Each has a price, and honest people pay part of it.
 
 # %% [markdown]
 # ## So
@@ -1041,7 +1095,8 @@ print("your honest users, pictures a day each:", per_user)
 for name, one in price.items():
     lost = {kind: toll.cost(toll.only(served[name], kind), model.answer).confidence_lost.value for kind in kinds}
     most = ", ".join(kind for kind in kinds if lost[kind] > 0.5 * max(lost.values())) or "nobody"
-    print(f"{name}: thief {final[name].value:.0%}; honest users lose {one.label_lost.value:.0%} of labels,")
+    print(f"{name}: thief {final[name]};")
+    print(f"    honest users lose {one.label_lost.value:.0%} of labels,")
     print(f"    {one.confidence_lost.value:.0%} of confidences; who loses most: {most}")
 
 # %% [markdown]
@@ -1067,6 +1122,8 @@ for name, one in price.items():
 #    its point will lie. Does it lie on the frontier?
 # 2. **Against keyed noise.** Ask each picture moved by a *whole* sixteenth in a few pixels, and average. How far does the error
 #    fall, and what does the averaging cost you in questions?
+# 3. **Undo the bend.** Solve the formula of reverse sigmoid for $y$, as far as that goes. Is the argmax the best that a
+#    thief can do?
 
 # %%
 service.close()
