@@ -197,6 +197,29 @@ def test_endless_headers_are_cut_off(vault):
     assert said == b"" or b" 431 " in said
 
 
+def behind(vault):
+    """A connection that has sent, in one packet, a whole request and the first line of the next."""
+    line = socket.create_connection(("127.0.0.1", vault.port), timeout=4)
+    line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HTTP/1.1\r\n")
+    assert b" 200 " in line.recv(10_000)
+    return line
+
+
+def test_endless_headers_behind_a_whole_request_are_cut_off(vault):
+    with behind(vault) as line:
+        try:
+            line.sendall(b"A: b\r\n" * 20_000)
+            said = line.recv(10_000)  # no word for four seconds is a TimeoutError
+        except ConnectionError:
+            said = b""
+    assert said == b"" or b" 431 " in said
+
+
+def test_slow_headers_behind_a_whole_request_are_cut_off(vault):
+    with behind(vault) as line:
+        assert b" 408 " in line.recv(10_000)
+
+
 def test_what_is_not_http_gets_a_400_as_a_problem(vault):
     said = vault.raw(b"EHLO vault\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in said and said.endswith(b"}")
@@ -257,6 +280,13 @@ def test_stopping_finishes_what_was_taken(tmp_path):
     served.thread.join(20)
     assert set(results) == {200} and served.answered() == len(results)
     served.service.close()
+
+
+def test_a_port_that_is_listened_on_is_not_given_twice():
+    with serve.listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(OSError):
+            serve.listen("127.0.0.1", port)
 
 
 # ---- the child process ----

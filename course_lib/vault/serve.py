@@ -59,6 +59,11 @@ class Crowd:
         if connection not in self.busy:  # with the answer before still to come
             self.waiting.setdefault(connection, self.clock())
 
+    def waits_again(self, connection):
+        """Its answer has left, and a part of its next request is here."""
+        self.busy.pop(connection, None)
+        self.waits(connection)
+
     def is_busy(self, connection):
         self.waiting.pop(connection, None)
         self.idle.pop(connection, None)
@@ -126,6 +131,7 @@ class Connection(HttpToolsProtocol):
     """uvicorn's connection, which also tells the crowd what it is doing."""
 
     crowd = None  # set by the server
+    in_headers = False  # a message has begun, its headers are not whole
     in_body = False  # the headers are whole, the body is not
     received = 0  # bytes since this message began, to the nearest packet
 
@@ -140,15 +146,15 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data):
         self.received += len(data)
         super().data_received(data)
-        if self.received > HEADER_BYTES and self in self.crowd.waiting:
-            if not self.in_body:
-                self.refuse(431, "long-headers", f"A request's headers take at most {HEADER_BYTES:,} bytes.")
-            elif self.received > MESSAGE_BYTES:
-                self.crowd.drop(self)
+        unasked = self.in_headers or (self in self.crowd.waiting and not self.in_body)
+        if unasked and self.received > HEADER_BYTES:
+            self.refuse(431, "long-headers", f"A request's headers take at most {HEADER_BYTES:,} bytes.")
+        elif self.in_body and self.received > MESSAGE_BYTES:
+            self.crowd.drop(self)
 
     def on_message_begin(self):
         super().on_message_begin()
-        self.received, self.in_body = 0, False
+        self.received, self.in_headers, self.in_body = 0, True, False
         self.crowd.waits(self)
 
     def on_header(self, name, value):
@@ -156,7 +162,7 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self):
-        self.in_body = True
+        self.in_headers, self.in_body = False, True
         super().on_headers_complete()
 
     def on_message_complete(self):
@@ -170,7 +176,11 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # the crowd's sweep closes the idle
-        if not self.in_body and self.cycle.response_complete and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if (self.in_headers and self.cycle.response_complete) or (self.in_body and not self.pipeline):
+            self.crowd.waits_again(self)  # the next request has begun, behind this one, and is not whole
+        elif not self.in_body and self.cycle.response_complete:
             self.crowd.idles(self)
 
     def too_late(self):
@@ -311,6 +321,7 @@ def listen(host, port, tries=1):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
+            listener.listen(1024)  # so many may knock at once; and the port is ours: bound alone, two may have it
             return listener
         except OSError:
             listener.close()
