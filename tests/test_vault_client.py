@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from course_lib import progress
 from course_lib.vault import client, keys
 
 KEY = keys.new_token("demo")
@@ -351,6 +352,51 @@ def test_a_limit_is_waited_for_as_often_as_the_vault_says_when(serve):
     assert made.pauses == [1] * 30
 
 
+def test_a_question_that_was_given_up_keeps_its_name_when_it_is_asked_again(serve):
+    """The vault wrote it down, and the line broke each time: asked again it is not charged again."""
+    server = serve(replies_in_turn(*[None] * 7, answered, answered))
+    made, x = oracle(server), np.ones((1, 4))
+    with pytest.raises(client.Refused, match="not charged again"):
+        made(x)
+    made(x)
+    assert len(names(server)) == 8 and len(set(names(server))) == 1
+    made(x)  # now it had its answer, so this is a new question
+    assert len(set(names(server))) == 2
+
+
+def test_a_question_that_was_interrupted_keeps_its_name(serve):
+    server = serve(replies_in_turn(refused(503), answered))
+    made, x = oracle(server), np.ones((1, 4))
+
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    made.sleep = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        made(x)
+    made(x)
+    assert len(names(server)) == 2 and len(set(names(server))) == 1
+
+
+@pytest.mark.parametrize("kind", ["paused", "closing", "ledger-full"])
+def test_a_pause_is_waited_out_and_told_on_the_line(serve, kind, monkeypatch):
+    said = []
+    monkeypatch.setattr(progress, "_line_in_terminal", lambda: lambda text, last=False: said.append(text))
+    status, content, headers = refused(503, "a pause", **{"Retry-After": "5"})
+    server = serve(replies_in_turn(*[(status, content | {"type": f"urn:vault:{kind}"}, headers)] * 30, answered))
+    made = oracle(server)
+    made(np.ones((1, 4)))
+    assert made.pauses == [5] * 30 and any("waiting 5 s, because a pause" in text for text in said)
+
+
+def test_ten_minutes_are_the_longest_pause(serve):
+    status, content, headers = refused(503, "a pause", **{"Retry-After": "5"})
+    made = oracle(serve(lambda said: (status, content | {"type": "urn:vault:paused"}, headers)))
+    with pytest.raises(client.Refused, match="a pause"):
+        made(np.ones((1, 4)))
+    assert sum(made.pauses) == client.PATIENCE == 600
+
+
 def test_a_wait_of_more_than_two_minutes_is_told_instead(serve):
     made = oracle(serve(lambda said: refused(429, "come back tomorrow", **{"Retry-After": "86400"})))
     with pytest.raises(client.Refused, match="come back tomorrow"):
@@ -405,8 +451,6 @@ def test_a_refusal_is_one_line_in_a_notebook():
 
 
 def test_a_long_job_says_how_many_questions_and_cents_are_left(serve, capsys, monkeypatch):
-    from course_lib import progress
-
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     oracle(serve(lambda said: answered(said, spent=300, budget_left=700)))(np.ones((300, 4)))
     assert "asking 300 questions (spent: 300, 3.00 cents; 700 left (7.00 cents))" in capsys.readouterr().out

@@ -9,6 +9,7 @@ is the one that is used: no redirect, no proxy, no second look-up.
 """
 
 import base64
+import hashlib
 import http.client
 import ipaddress
 import json
@@ -22,7 +23,7 @@ from email.utils import parsedate_to_datetime
 
 import numpy as np
 
-from course_lib.progress import Progress
+from course_lib import progress
 from course_lib.vault import keys, openapi, rules
 
 PRIVATE = [
@@ -30,9 +31,11 @@ PRIVATE = [
     for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 ]
 BATCH = 256  # rows in one request
-TRIES = 7  # in a row without an answer; with the pauses between them about half a minute
+TRIES = 7  # in a row without an answer; with the pauses between them about 20 seconds
 LONGEST_PAUSE = 8.0  # seconds, where the vault does not say how long
 LONGEST_WAIT = 120.0  # seconds that are waited because the vault says so
+PATIENCE = 600.0  # seconds that one request waits in all while the vault says when to come back
+WAITS = {"paused", "closing", "ledger-full"}  # no failures: the vault says when to come back, as with 429
 SILENCE = 30.0  # seconds without a byte after which a connection is given up
 REPLY_BYTES = 64 << 20
 
@@ -73,6 +76,7 @@ class Oracle:
         self.line, self.model, self.batch = line, model, batch
         self.sleep, self.clock, self.draw, self.tries = sleep, clock, draw, 2  # a wrong address is told soon
         self.kind = self.last_seconds = None
+        self._open = {}  # {hash of a request: its name}, until it is answered, also over a call that was broken off
         self.spent, self.budget_left, self.cents, self.price = 0, None, 0.0, 0.0
         listed = {entry["id"]: entry for entry in self._retried(line.models)}
         if model not in listed:
@@ -114,24 +118,27 @@ class Oracle:
                     kind="budget-spent",
                 )
         answers, done, batch, start = np.zeros((len(rows), self.classes)), 0, self.batch, self.clock()
-        with Progress(self._line(len(rows)), len(rows) or 1) as progress:
+        with progress.Progress(self._line(len(rows)), len(rows) or 1) as shown:
             while done < len(rows):
                 part = rows[done : done + batch]
-                request = uuid.uuid4().hex  # one name for a question, however often it has to be sent
+                what = hashlib.sha256(f"{self.model} ".encode() + part.tobytes()).digest()
+                request = self._open.setdefault(what, uuid.uuid4().hex)  # one name, however often it has to be sent
                 try:
-                    reply = self._retried(self.line.predict, self.model, part, request)
+                    reply = self._retried(self.line.predict, self.model, part, request, say=shown)
                 except Refused as refusal:
                     if refusal.status == 413 and len(part) > 1:
                         batch = max(1, len(part) // 2)  # the vault takes fewer rows at once
+                        self._open.pop(what)
                         continue
                     refusal.answered = answers[:done]
                     raise
+                self._open.pop(what)  # to ask it again is a new question
                 answers[done : done + len(part)] = self._answers(reply["answers"], len(part))
                 self.kind = reply["output"]
                 self._account(reply["usage"])
                 done += len(part)
-                progress.what = self._line(len(rows))
-                progress.step(len(part))
+                shown.what = self._line(len(rows))
+                shown.step(len(part))
         self.last_seconds = self.clock() - start
         return answers
 
@@ -176,9 +183,12 @@ class Oracle:
     def _line(self, rows):
         return f"asking {rows:,} questions (spent: {self.spent:,}, {self._left()})"
 
-    def _retried(self, ask, *arguments):
-        """ask(*arguments), again and again while the vault is busy or away; a wait that it asks for is waited."""
-        tries = 0
+    def _retried(self, ask, *arguments, say=None):
+        """ask(*arguments), again and again while the vault is busy or away; a wait that it asks for is waited.
+
+        say: a Progress, whose line tells of long waits.
+        """
+        tries, waited = 0, 0.0
         while True:
             try:
                 return ask(*arguments)
@@ -198,10 +208,14 @@ class Oracle:
                     raise
                 refusal = error
             pause, tries = refusal.retry_after, tries + 1
-            if refusal.status == 429 and pause is not None:
-                tries = 0  # not a failure: the vault says when
-            if tries >= self.tries or (pause or 0) > LONGEST_WAIT:
+            told = pause is not None and (refusal.status == 429 or refusal.kind in WAITS)
+            if told:
+                tries, waited = 0, waited + pause
+            if tries >= self.tries or (pause or 0) > LONGEST_WAIT or waited > PATIENCE:
                 raise refusal from None
+            if told and say and waited >= progress.PATIENCE:
+                say.line(f"{say.what}: waiting {pause:g} s, because {refusal.detail}")
+                say.shown = say.shown or 0.0  # so that it ends this line, however it ends
             if pause is None:
                 pause = min(LONGEST_PAUSE, 0.5 * 2 ** (tries - 1)) * (0.5 + self.draw() / 2)
             self.sleep(pause)
