@@ -1,6 +1,7 @@
 """The API over a real socket: what each call gives, and how each refusal reads."""
 
 import base64
+import contextlib
 import re
 
 import numpy as np
@@ -185,6 +186,8 @@ TOO_LARGE = "1" + "0" * 400
         (b'{"model": "toy", "inputs": "AAAAAAAAAAA=", "shape": [1, 4]}', 422, "4 numbers; 1 came"),
         (b'{"model": "toy", "inputs": "AAAAAAAAAAA=", "shape": [-1, -1]}', 422, "shape"),
         (b'{"model": "toy", "inputs": "AAAAAAAA+H8=", "shape": [1, 1]}', 422, "NaN"),
+        (f'{{"model": "toy", "inputs": "AAAA", "shape": [1000, {"9" * 4300}]}}'.encode(), 422, "`shape`"),
+        (b'{"model": "toy", "inputs": "AAAA", "shape": [' + b"[" * 900 + b"]" * 900 + b"]}", 422, "something else"),
         (b'{"model": "toy", "inputs": [1, 2, 3, 4], "shape": [1, 4]}', 422, "'shape' came"),
     ],
 )
@@ -316,3 +319,56 @@ def test_a_saved_policy_is_in_force_within_moments_and_a_broken_one_is_not(tmp_p
         assert served.service.policy.output.decimals == 3
     finally:
         served.close()
+
+
+def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
+    """An editor empties the file and then writes it; a look may fall between the two."""
+    import asyncio
+
+    served = Served(tmp_path)
+    path, seen = served.service.policy_path, []
+    steps = [
+        lambda: path.write_text(""),
+        lambda: path.write_text("[output]\ndecimals = 3\n"),
+        lambda: None,
+    ]
+
+    async def sleep(_):
+        seen.append(served.service.policy.version)
+        if not steps:
+            raise asyncio.CancelledError
+        steps.pop(0)()
+
+    served.app.stop()
+    served.thread.join(20)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(served.app.watch_policy(sleep=sleep))
+        assert len(set(seen)) == 2 and served.service.policy.output.decimals == 3
+    finally:
+        served.service.close()
+
+
+def test_what_is_refused_on_sight_is_counted_too(vault):
+    """Not JSON, another type, no numbers, no key: each is among the refusals of whoever asked."""
+    key = vault.new_key("counted")
+    number = vault.service.identify(key).id
+    before = vault.service.books.refused[0]
+    for body, kind, status in (
+        (b"{", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b"{}", "application/json", 422),
+    ):
+        assert vault.call("POST", "/v1/predict", body, key=key, headers={"Content-Type": kind})[0] == status
+    assert vault.service.books.refused[number] == 3
+    assert vault.ask(key=None)[0] == 401
+    assert vault.call("POST", "/v1/predict", b" " * 70_000, key="vk_nobody")[0] == 401
+    assert vault.service.books.refused[0] == before + 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "localhost:65536", "127.0.0.1:" + "9" * 40, "127.0.0.1:٨"])
+@pytest.mark.parametrize("path", ["/", "/live/state", "/live/login"])
+def test_a_port_that_cannot_be_is_another_host(vault, host, path):
+    method = "POST" if path == "/live/login" else "GET"
+    status, headers, _ = vault.call(method, path, headers={"Host": host.encode("utf-8")})
+    assert status == 421 and headers["content-type"] == "application/problem+json"

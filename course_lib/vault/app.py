@@ -110,13 +110,16 @@ class App:
             watching.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def watch_policy(self, seconds=0.5):
-        """Whoever saves the policy's file puts it into force; a broken one is told here, and the old one stays."""
-        seen = stamp(self.service.policy_path)
+    async def watch_policy(self, seconds=0.5, sleep=asyncio.sleep):
+        """Whoever saves the policy's file puts it into force; a broken one is told here, and the old one stays.
+
+        Two looks have to find the same file: one that is being saved may be empty, or half there.
+        """
+        seen = now = stamp(self.service.policy_path)
         while True:
-            await asyncio.sleep(seconds)
-            now = stamp(self.service.policy_path)
-            if now != seen:
+            await sleep(seconds)
+            before, now = now, stamp(self.service.policy_path)
+            if now == before and now != seen:
                 seen = now
                 try:
                     await run_in_threadpool(self.service.reload_policy)
@@ -133,7 +136,9 @@ class App:
             )
 
     def ours(self, host):
-        name = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(:\d+)?", host)
+        name = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", host)
+        if name and int((name[2] or ":80")[1:]) > 65535:
+            return False
         name = name[1].strip("[]").lower() if name else ""
         try:
             address = ipaddress.ip_address(name)
@@ -144,13 +149,16 @@ class App:
     async def predict(self, scope, receive):
         headers = scope["headers"]
         found = dict(headers)
-        token = bearer(headers)
-        length = found.get(b"content-length")
-        if length is None or int(length) > TRUSTED:
-            self.service.identify(token, "predict")
-        request = request_name(found)
-        body = await read_body(receive, headers)
-        model, rows = read_question(body, found.get(b"content-type", b""))
+        try:
+            token = bearer(headers)
+            length = found.get(b"content-length")
+            if length is None or int(length) > TRUSTED:
+                self.service.identify(token, "predict")
+            request = request_name(found)
+            model, rows = read_question(await read_body(receive, headers), found.get(b"content-type", b""))
+        except Refusal as refusal:
+            self.count(headers, refusal)
+            raise
         answer = await self.mail.outcome(
             self.service.ask(token, model, rows, request, address=(scope.get("client") or ("",))[0])
         )
@@ -158,6 +166,14 @@ class App:
         if answer.replayed:
             headers["idempotent-replayed"] = "true"
         return 200, headers, json.dumps(openapi.prediction(answer), allow_nan=False).encode()
+
+    def count(self, headers, refusal):
+        """A question that is refused before the service hears of it is counted there all the same."""
+        try:
+            key = self.service.identify(bearer(headers))
+        except Refusal:
+            key = None
+        self.service.count_refusal(key, refusal, 1)
 
 
 class Mail:

@@ -51,7 +51,7 @@ class Door:
             with self.lock:  # whatever has an order: the ledger gets questions as the monitor saw them
                 return self._ask(key, victim, x, request_id, address, future)
         except Refusal as reason:
-            self._count_refusal(key, reason, n)
+            self.count_refusal(key, reason, n)
             future.set_exception(reason)
             return future
 
@@ -251,13 +251,14 @@ class Door:
             if reply:
                 self.in_flight.pop((key.id, reply.id), None)
             if reason:
-                self._count_refusal(key, reason, entry.rows)
+                self.count_refusal(key, reason, entry.rows)
                 if watched:  # None: the ledger has what the monitor saw
                     self.unanswered.keep(key.id, entry.body, entry.features if entry.outcome else None)
             pairs.append((future, reason or reply))
         self.deliver(pairs)
 
-    def _count_refusal(self, key, reason, rows):
+    def count_refusal(self, key, reason, rows):
+        """In the page's counts and in the ledger. key: None where it is not known whose."""
         i = key.id if key else 0
         self.books.refuse(i)
         self.ledger.count_refusal(int(self.clock() // 60), i, reason.status, reason.type, rows)

@@ -11,6 +11,7 @@ import numpy as np
 from course_lib.vault.refusal import Refusal
 
 MOST_ROWS = 1024  # in one request
+MOST_NUMBERS = 10**6  # that a shape may name: far more than a request can hold
 REQUEST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 JSON_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?', re.I)
 NUMBERS = {int, float}
@@ -125,8 +126,9 @@ def listed_rows(inputs):
 
 
 def packed_rows(text, shape):
-    if len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
-        raise malformed(f"`shape` was expected to be [rows, numbers in a row]; {json.dumps(shape)[:40]} came.")
+    if len(shape) != 2 or not all(type(n) is int and 0 < n <= MOST_NUMBERS for n in shape):
+        came = json.dumps(shape)[:40] if NUMBERS.issuperset(map(type, shape)) else "something else"
+        raise malformed(f"`shape` was expected to be [rows, numbers in a row]; {came} came.")
     count_rows(shape[0])
     try:
         numbers = np.frombuffer(base64.b64decode(text, validate=True), "<f8")
