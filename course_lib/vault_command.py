@@ -21,6 +21,7 @@ from course_lib import workspace
 from course_lib.environment import Refused
 
 PORT, PORTS = 8700, 100
+MOST_HOURS = 24 * 366  # of a key: a year
 NOTE = "server.json"  # in the folder, while a server runs: where it is, and the word that programs of this computer use
 
 
@@ -108,7 +109,7 @@ def serve(options, folder):
     from course_lib.vault.service import Service
 
     listener = open_door(options, serve)
-    print(f"Opening the vault in {folder} (the first time, its models are trained: a few seconds).", flush=True)
+    print(f"Opening the vault in {folder} (the first time, its models are trained: half a minute).", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     service = Service(folder)
     new = first_keys(service) if not service.keys() else {}
@@ -118,7 +119,10 @@ def serve(options, folder):
         serve.run(
             app.for_service(service, control=control, lan=options.lan),
             listener,
-            ready=lambda: (write_note(note, port, control), welcome(service, port, options.lan, new)),
+            ready=lambda: (
+                write_note(note, port, service.class_name, control),
+                welcome(service, port, options.lan, new),
+            ),
         )
     finally:
         note.unlink(missing_ok=True)
@@ -145,11 +149,12 @@ def first_keys(service):
     }
 
 
-def write_note(note, port, control):
+def write_note(note, port, class_name, control):
     """For `course vault key new` and its like: while a server runs, it alone writes the ledger, so they ask it."""
     fresh = note.with_suffix(".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"address": f"http://127.0.0.1:{port}", "pid": os.getpid(), "control": control}, file)
+        where = f"http://127.0.0.1:{port}"
+        json.dump({"address": where, "class": class_name, "pid": os.getpid(), "control": control}, file)
     os.replace(fresh, note)
 
 
@@ -221,6 +226,10 @@ def init(options, folder):
 
 
 def key_new(options, folder):
+    if not 1 <= options.count <= 1000:
+        raise Refused(f"--count takes a number of keys from 1 to 1,000; got {options.count}. No key was made.")
+    if options.hours is not None and not 0 < options.hours <= MOST_HOURS:
+        raise Refused(f"--hours takes hours from now, up to {MOST_HOURS:,}; got {options.hours:g}. No key was made.")
     names = [options.pseudonym]
     if options.count > 1:
         names = [f"{options.pseudonym}-{number:0{len(str(options.count))}}" for number in range(1, options.count + 1)]
@@ -327,24 +336,37 @@ def no_ledger(folder):
     )
 
 
+def running(folder):
+    """The calls of the server that runs on this folder; None where there is none, or only the note of one that died.
+
+    Another program may have its port by now, so the server's word is said only where our own class answers.
+    """
+    from http.client import HTTPException
+
+    from course_lib.vault import client, desk
+
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        health = client.Line(note["address"]).exchange("GET", "/healthz")
+        if (health["vault"], health["class"]) != ("distillation, hands on", note["class"]):
+            return None
+        tell = desk.over(note["address"], note["control"])
+        tell("state")
+    except (OSError, ValueError, KeyError, TypeError, client.Refused, HTTPException):
+        return None
+    return tell
+
+
 @contextlib.contextmanager
 def instructor(folder):
     """tell(name, said={}): an instructor's call to the running server if there is one, else to the folder itself."""
     from course_lib.vault import desk
 
-    try:
-        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-        tell = desk.over(note["address"], note["control"])
-        tell("state")
-    except (OSError, ValueError):  # no note, or one that a server left behind when it died
-        tell = None
-    if tell:
+    if tell := running(folder):
         yield tell
         return
     if not (folder / "vault.db").exists():
-        raise Refused(
-            f"A vault's folder was expected; {folder} has no ledger. Start one: python -m course_lib vault serve"
-        )
+        raise no_ledger(folder)
     with opened(folder) as service:
         calls = desk.desk(service)
         yield lambda name, said=None: calls[name](said or {})

@@ -1,6 +1,7 @@
 """`course vault ...`: what each subcommand does and says, with and without a server that runs."""
 
 import csv
+import http.server
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -127,7 +129,7 @@ def test_while_a_server_runs_the_commands_go_through_it(made):
     """One process writes a ledger; the note in the folder says where it listens."""
     served = Served(made.folder)
     note = made.folder / "server.json"
-    note.write_text(json.dumps({"address": served.address, "pid": os.getpid(), "control": served.control}))
+    vault_command.write_note(note, served.port, "autumn", served.control)
     try:
         _, out, _ = made("key", "new", "ant", "--budget", "5")
         token = out.split()[1]
@@ -142,6 +144,55 @@ def test_while_a_server_runs_the_commands_go_through_it(made):
     finally:
         served.close()
     assert "ant" in made("key", "list")[1]  # the note is still there, and nobody answers: the folder itself is asked
+
+
+@pytest.mark.parametrize(
+    "wish", [("--hours", "-1"), ("--hours", "0"), ("--hours", "nan"), ("--count", "0"), ("--count", "-3")]
+)
+def test_a_slip_makes_no_key(made, wish):
+    code, out, err = made("key", "new", "ant", *wish)
+    assert code == 1 and wish[0] in err and "No key was made" in err and "vk_" not in out
+    assert "ant" not in made("key", "list")[1]
+
+
+@pytest.mark.parametrize(
+    "health", [{"vault": "distillation, hands on", "class": "spring"}, {"vault": "other"}, {}, None]
+)
+def test_the_note_of_a_server_that_died_sends_its_word_to_nobody(made, health):
+    """Another program has the port by now: no HTTP, another page, another class."""
+    heard = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append(self.headers.get("Authorization"))
+            body = b"hello" if health is None else json.dumps(health).encode()
+            self.wfile.write((b"" if health is None else b"HTTP/1.0 200 OK\r\n\r\n") + body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    other = http.server.HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
+    address = f"http://127.0.0.1:{other.server_address[1]}"
+    vault_command.write_note(made.folder / "server.json", other.server_address[1], "autumn", "a secret word")
+    assert json.loads((made.folder / "server.json").read_text())["address"] == address
+    try:
+        code, out, _ = made("key", "list")
+    finally:
+        other.shutdown()
+        other.server_close()
+    assert code == 0 and "instructor" in out and heard == [None]
+
+
+@pytest.mark.parametrize(
+    "note", ["", "[]", "{}", '{"address": "http://192.0.2.1:80", "class": "autumn", "control": "c"}']
+)
+def test_a_broken_note_is_no_server(made, note):
+    (made.folder / "server.json").write_text(note)
+    code, out, _ = made("key", "list")
+    assert code == 0 and "instructor" in out
 
 
 def test_the_export_is_what_sql_says(made, tmp_path):

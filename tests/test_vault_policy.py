@@ -6,6 +6,7 @@ import pytest
 
 from course_lib.vault import policy
 from course_lib.vault.policy import Policy, PolicyError
+from course_lib.vault.reading import MOST_ROWS
 
 
 def test_the_default_text_says_the_default_policy():
@@ -77,3 +78,9 @@ def test_a_file_is_named_in_its_error(tmp_path):
     path.write_text("[output]\ntop = 3")
     with pytest.raises(PolicyError, match="^policy.toml, line 2: "):
         policy.load(path)
+
+
+def test_a_request_takes_no_more_rows_than_http_reads():
+    assert policy.parse(f"[limits]\nrows_per_request = {MOST_ROWS}").limits.rows_per_request == MOST_ROWS
+    with pytest.raises(policy.PolicyError, match="line 2: rows_per_request takes .* to 1024; got 1025"):
+        policy.parse(f"[limits]\nrows_per_request = {MOST_ROWS + 1}")

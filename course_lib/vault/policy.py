@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from course_lib.vault.reading import MOST_ROWS
+
 
 class PolicyError(ValueError):
     """A policy that cannot be: the message has the line (also as .line), what was expected and what came."""
@@ -55,7 +57,7 @@ class Output:
 class Limits:
     """How much. Everything counts rows; a request of 256 pictures is 256 rows. 0: no limit."""
 
-    rows_per_request: int = _number(1024, 1, 4096, "the largest request")
+    rows_per_request: int = _number(MOST_ROWS, 1, MOST_ROWS, "the largest request")
     rows_per_minute_per_key: int = _number(2_400_000, 0, 10**9, "a token bucket that fills at this rate; 0: no limit")
     burst_per_key: int = _number(40_000, 0, 10**9, "rows that may come at once; 0: a minute's worth")
     rows_per_minute_per_cohort: int = _number(0, 0, 10**9, "one bucket for all keys of a cohort; 0: no limit")
