@@ -104,21 +104,21 @@ def kill_once(folder, number, draw):
     with contextlib.closing(LocalVault(keys=keys, class_name="bench", folder=folder)) as vault:
         crowd = asyncio.run(burst_and_kill(vault, f"bench-{number}", draw.uniform(0.2, 1.0)))
     before = sum(len(asker.acknowledged) for asker in crowd)
-    found = vault_load.in_the_ledger(folder / "vault.db")[0]
+    ours = f"round {number} client %"
+    found = vault_load.in_the_ledger(folder / "vault.db", ours)["names"]
     lost = sum(name not in found for asker in crowd for name in asker.acknowledged)
     with contextlib.closing(LocalVault(keys=[], class_name="bench", folder=folder)) as vault:
         changed, anew = ask_again(vault, crowd)
     names = {name for asker in crowd for name, _ in asker.sent}
-    found, wrong = vault_load.in_the_ledger(folder / "vault.db")
-    found = {name: times for name, times in found.items() if name in names}
+    found = vault_load.in_the_ledger(folder / "vault.db", ours)
     return {
         "acknowledged": before,
-        "lost": lost + len(names - set(found)),
-        "doubled": sum(times > 1 for times in found.values()) + wrong,
+        "lost": lost + len(names - found["names"]),
+        "doubled": vault_load.doubled(found, len(names), len(names)),  # one row each
         "unanswered_at_the_kill": len(names) - before,
         "answered_anew": anew,
         "changed": changed,
-        "in_ledger": len(found),
+        "in_ledger": found["answers"],
         "asked": len(names),
     }
 

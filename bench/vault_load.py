@@ -118,19 +118,28 @@ async def burst(vault, name, clients, requests, seconds):
     return crowd, took
 
 
-def in_the_ledger(path):
-    """{(key, name of the request): how often} of what was answered, and how many keys were charged another sum."""
+def in_the_ledger(path, keys="client-%"):
+    """What the ledger holds for the keys whose pseudonyms are like `keys`.
+
+    names: of the requests that were answered; answers: how many there are; spent: what those keys were charged;
+    wrong: keys whose account is not the sum of its rows.
+    """
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    found = {}
-    for name, times in db.execute(
-        "SELECT request_id, count(*) FROM requests WHERE status = 200 AND request_id LIKE 'bench-%' GROUP BY key, request_id"
-    ):
-        found[name] = found.get(name, 0) + times
-    wrong = db.execute(
+    rows = db.execute(
+        "SELECT request_id FROM requests WHERE status = 200 AND key IN (SELECT id FROM keys WHERE pseudonym LIKE ?)",
+        [keys],
+    ).fetchall()
+    (spent,) = db.execute("SELECT sum(spent) FROM keys WHERE pseudonym LIKE ?", [keys]).fetchone()
+    (wrong,) = db.execute(
         "SELECT count(*) FROM keys k WHERE spent != (SELECT coalesce(sum(charged), 0) FROM requests WHERE key = k.id)"
-    ).fetchone()[0]
+    ).fetchone()
     db.close()
-    return found, wrong
+    return {"names": {name for (name,) in rows}, "answers": len(rows), "spent": spent, "wrong": wrong}
+
+
+def doubled(found, requests, rows):
+    """Answers, or charged rows, beyond what was asked: `requests` with `rows` in all, each under a name of its own."""
+    return max(found["answers"] - requests, found["spent"] - rows, 0) + found["wrong"]
 
 
 def percentile(values, share):
@@ -153,7 +162,7 @@ def figures_of(crowd, took, rows):
 def measure(seconds=8.0):
     """Every figure, as a dict."""
     singles, lists, packed = bodies(1, 64), bodies(BATCH, 8), bodies(BATCH, 8, packed=True)
-    parts, acknowledged = {}, []
+    parts, acknowledged, requests, asked_rows = {}, [], 0, 0
     with LocalVault(keys=[f"client-{i:02}" for i in range(CLIENTS)], class_name="bench") as vault:
         for name, clients, requests, rows in (
             ("warm", 4, singles, 1),
@@ -172,8 +181,10 @@ def measure(seconds=8.0):
             parts[name]["servers_share"] = (sum(server.cpu_times()[:2]) - busy) / took / CORES
             parts[name]["generators_share"] = (used.user + used.system - before.user - before.system) / took / CORES
             acknowledged += [name for asker in crowd for name in asker.acknowledged]
+            asked = sum(asker.asked for asker in crowd)
+            requests, asked_rows = requests + asked, asked_rows + asked * rows
         monitor = vault.state()["policy"]["version"]
-        found, wrong = in_the_ledger(vault.ledger)
+        found = in_the_ledger(vault.ledger)
     return {
         "single_per_s": parts["single"]["rows_per_s"],
         "single_p50_ms": parts["single"]["p50_ms"],
@@ -186,9 +197,9 @@ def measure(seconds=8.0):
         "crowd_p99_ms": parts["crowd"]["p99_ms"],
         "crowd_without_an_answer": parts["crowd"]["clients_without_an_answer"],
         "acknowledged": len(acknowledged),
-        "in_ledger": sum(found.values()),
-        "lost": sum(name not in found for name in acknowledged),
-        "doubled": sum(times > 1 for times in found.values()) + wrong,
+        "in_ledger": found["answers"],
+        "lost": sum(name not in found["names"] for name in acknowledged),
+        "doubled": doubled(found, requests, asked_rows),
         "refused": sum(part["refused"] for part in parts.values()),
         "policy": monitor,
         "parts": parts,

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.cache import Cached
+from tests.vault_world import World
 
 LEANEST = "lean loop, fused Adam"  # of the bench's three forms
 BENCH = Path(__file__).resolve().parent.parent / "bench"
@@ -329,3 +330,19 @@ def test_growth_is_measured_drawn_and_told(loop, small, one_thread):
     assert found["parameters"][0][0] < found["parameters"][1][0] and all(s > 0 for _, s, *_ in found["parameters"])
     growth.picture(found)
     assert "ms more per example" in growth.sentence(found) and "16 examples" in growth.alt(found)
+
+
+# ---- the vault's ----
+
+
+def test_a_question_that_was_charged_under_two_names_is_doubled(tmp_path):
+    load_bench = load("vault_load")
+    world = World(tmp_path)
+    token = world.key("client-00")
+    for name in ("a", "b", "b"):
+        world.ask(3, name, token)
+    assert load_bench.doubled(load_bench.in_the_ledger(tmp_path / "vault.db"), 2, 6) == 0
+    world.ask(3, "b once more", token)
+    found = load_bench.in_the_ledger(tmp_path / "vault.db")
+    world.service.close()
+    assert load_bench.doubled(found, 2, 6) == 3 and found["names"] == {"a", "b", "b once more"}

@@ -75,7 +75,7 @@ def test_the_leaderboards_calls_do_so_too(case, vault_with_a_board):
 
 def keeps_to_the_document(case, vault):
     response = case.call(base_url=vault.address, headers={"Authorization": f"Bearer {vault.key}"})
-    count(vault, case.path, response.status_code)
+    count(vault, case.path, response.status_code, response.headers)
     case.validate_response(
         response,
         headers={"Authorization": f"Bearer {vault.key}"},
@@ -84,8 +84,9 @@ def keeps_to_the_document(case, vault):
     assert "Traceback" not in response.text
 
 
-def count(vault, path, status):
-    vault.answers += path == "/v1/predict" and status == 200
+def count(vault, path, status, headers):
+    """One more answer that the ledger has to hold; a stored reply is there already."""
+    vault.answers += path == "/v1/predict" and status == 200 and "idempotent-replayed" not in headers
 
 
 numbers = st.one_of(st.integers(-8, 8), st.floats(-8, 8))
@@ -95,8 +96,8 @@ rows = st.lists(numbers, min_size=4, max_size=4)
 @given(inputs=st.one_of(rows, st.lists(rows, min_size=1, max_size=9)))
 @settings(max_examples=150, **QUICK)
 def test_every_question_that_the_document_allows_is_answered(vault, inputs):
-    status, _, said = vault.ask(inputs)
-    count(vault, "/v1/predict", status)
+    status, headers, said = vault.ask(inputs)
+    count(vault, "/v1/predict", status, headers)
     asked = inputs if isinstance(inputs[0], list) else [inputs]
     assert status == 200 and len(said["answers"]) == len(asked)
     assert all(abs(sum(answer["probabilities"]) - 1) < 1e-9 for answer in said["answers"])
@@ -266,7 +267,7 @@ def test_a_thousand_wrong_requests_get_a_sentence_each(vault):
         assert b"Traceback" not in text and b'File "' not in text and b".py" not in text, text
         said = json.loads(text)
         if status == 200:
-            vault.answers += 1
+            count(vault, "/v1/predict", status, reply.headers)
         else:
             assert reply.headers["content-type"] == "application/problem+json" and said["status"] == status
             assert 10 < len(said["detail"]) < 500, said
@@ -275,6 +276,7 @@ def test_a_thousand_wrong_requests_get_a_sentence_each(vault):
 
 
 def test_hundreds_of_requests_that_are_hardly_http_leave_the_server_well(vault):
+    assert vault.answered() == vault.answers  # of all that was asked before; what comes now cannot be counted here
     draw = random.Random(11)
     body = json.dumps({"model": "toy", "inputs": ROW})
     whole = (
