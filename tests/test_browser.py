@@ -129,7 +129,11 @@ def answer(page, notebook, text):
 
 
 def stored(evening):
-    cells = json.loads((evening.folder / "COURSE_WORKSPACE" / LESSON).read_text(encoding="utf-8"))["cells"]
+    """What the learner's file holds; "" in the moment in which JupyterLab writes it."""
+    try:
+        cells = json.loads((evening.folder / "COURSE_WORKSPACE" / LESSON).read_text(encoding="utf-8"))["cells"]
+    except json.JSONDecodeError:
+        return ""
     return "\n".join("".join(cell["source"]) for cell in cells)
 
 
