@@ -162,7 +162,7 @@ def figures_of(crowd, took, rows):
 def measure(seconds=8.0):
     """Every figure, as a dict."""
     singles, lists, packed = bodies(1, 64), bodies(BATCH, 8), bodies(BATCH, 8, packed=True)
-    parts, acknowledged, requests, asked_rows = {}, [], 0, 0
+    parts, acknowledged, sent, asked_rows = {}, [], 0, 0
     with LocalVault(keys=[f"client-{i:02}" for i in range(CLIENTS)], class_name="bench") as vault:
         for name, clients, requests, rows in (
             ("warm", 4, singles, 1),
@@ -182,7 +182,7 @@ def measure(seconds=8.0):
             parts[name]["generators_share"] = (used.user + used.system - before.user - before.system) / took / CORES
             acknowledged += [name for asker in crowd for name in asker.acknowledged]
             asked = sum(asker.asked for asker in crowd)
-            requests, asked_rows = requests + asked, asked_rows + asked * rows
+            sent, asked_rows = sent + asked, asked_rows + asked * rows
         monitor = vault.state()["policy"]["version"]
         found = in_the_ledger(vault.ledger)
     return {
@@ -199,7 +199,7 @@ def measure(seconds=8.0):
         "acknowledged": len(acknowledged),
         "in_ledger": found["answers"],
         "lost": sum(name not in found["names"] for name in acknowledged),
-        "doubled": doubled(found, requests, asked_rows),
+        "doubled": doubled(found, sent, asked_rows),
         "refused": sum(part["refused"] for part in parts.values()),
         "policy": monitor,
         "parts": parts,
