@@ -38,6 +38,8 @@ RIGHT = """def softmax(logits, T=1.0):
     e = (z - z.amax(dim=-1, keepdim=True)).exp()
     return e / e.sum(dim=-1, keepdim=True)"""
 
+expect.set_options(timeout=30_000)  # a machine may have more to do than this
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"),

@@ -32,6 +32,8 @@ NAMELESS = """() => [
     ...[...document.querySelectorAll('th')].filter(head => !head.scope),
 ].map(one => one.outerHTML.slice(0, 80))"""
 
+expect.set_options(timeout=30_000)  # a machine may have more to do than this
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"),
@@ -106,6 +108,14 @@ def picture(page, name, whole=True):
     page.screenshot(path=PICTURES / f"{name}.png", full_page=whole)
 
 
+def in_time(page, happened, seconds=30):
+    """Whether it happened, waiting for it so long, while the pages go on."""
+    give_up = time.monotonic() + seconds
+    while not happened() and time.monotonic() < give_up:
+        page.wait_for_timeout(100)
+    return happened()
+
+
 def answered(page):
     """The questions that the page says were answered."""
     figure = page.locator("#figures div", has_text="questions answered").locator("dd")
@@ -140,6 +150,9 @@ def test_a_class_at_work(browser, vault):
     watching = Watching(browser)
     page = watching.open(vault.address)
 
+    # Nobody asks yet, so nothing moves: the page is told so, without a body.
+    assert in_time(page, lambda: 304 in watching.statuses)
+
     # The first visit: the rules, and a key that accepts them. By keyboard alone.
     expect(page.locator("#rules-text li")).to_have_count(7)
     page.locator("#key").focus()
@@ -164,7 +177,7 @@ def test_a_class_at_work(browser, vault):
     working = AtWork(vault, [*CLASS, SCRIPT])
     assert moves(page)
     chart = page.locator("#traffic-chart")
-    expect(chart).to_have_attribute("aria-label", re.compile(r"Questions per second.*at most [1-9]"), timeout=10_000)
+    expect(chart).to_have_attribute("aria-label", re.compile(r"Questions per second.*at most [1-9]"))
     assert re.search(r"V[\d.]+h", page.locator("#traffic-chart .bars").get_attribute("d"))
     expect(page.locator("#cohorts-table tbody tr")).to_have_count(4)
 
@@ -220,29 +233,25 @@ def test_a_class_at_work(browser, vault):
     desk.keyboard.press("Tab")
     desk.keyboard.press("Enter")  # yes
     expect(page.locator("#keys-table tr", has_text="amber-fox")).to_contain_text("✕ revoked")
-    give_up = time.monotonic() + 10
-    while "amber-fox" not in working.refused and time.monotonic() < give_up:
-        time.sleep(0.1)
-    assert "revoked" in working.refused["amber-fox"]
+    assert in_time(desk, lambda: "revoked" in working.refused.get("amber-fox", ""))
 
-    # Forty tabs in one browser: all of them move, and most of what they ask is answered with nothing new.
+    # Forty tabs in one browser: all of them move.
     tabs = [page] + [watching.open(vault.address) for _ in range(39)]
     assert all(moves(tab, times=2) for tab in (tabs[0], tabs[19], tabs[39]))
     working.end()
     total = vault.state()["totals"]["rows"]
     for tab in tabs:
-        expect(tab.locator("#figures")).to_contain_text(f"{total:,}", timeout=20_000)
+        expect(tab.locator("#figures")).to_contain_text(f"{total:,}")
     for tab in tabs[1:]:
         tab.close()
 
-    # Nothing moves any more: after the last two minutes' chart has run out, the page gets 304 alone. It does so already
-    # for a page that asks twice within a second. Then the instructor stops the vault, and the page says so.
-    assert 304 in watching.statuses and not {status for status in watching.statuses if status >= 400}
+    # The instructor stops the vault, and the page says so.
+    assert not {status for status in watching.statuses if status >= 400}
     desk.locator("#stop").press("Enter")
     desk.keyboard.press("Tab")
     desk.keyboard.press("Enter")
     vault.process.wait(30)
-    expect(page.locator("#status")).to_contain_text("No answer", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("No answer")
     assert watching.wrong + teaching.wrong == []
     assert watching.hosts | teaching.hosts == {"127.0.0.1"}  # no request to another host
 

@@ -67,12 +67,13 @@ def test_agreement_and_accuracy_are_those_of_the_judge_s_pictures(service, board
     half = np.where(np.arange(10) < 5, WEIGHT, WEIGHT + RNG.normal(size=WEIGHT.shape))
     said = board.submit(key(service), "digits-linear", linear(half))
     shares = arena.shares()
-    copies, _ = arena.judge_set(shares, n=2000, seed=board.seed)
+    copies, base = arena.judge_set(shares, n=2000, seed=board.seed)
     copies, x = copies.flatten(1).double().numpy(), shares.judge[0].flatten(1).double().numpy()
     same = (copies @ half + BIAS).argmax(1) == (copies @ WEIGHT + BIAS).argmax(1)
     right = (x @ half + BIAS).argmax(1) == shares.judge[1].numpy()
-    assert said["agreement"]["value"] == round(100 * np.mean(same)) < 100
-    assert said["accuracy"]["value"] == round(100 * np.mean(right)) and said["accuracy"]["n"] == "359 examples"
+    by_picture = [same[np.asarray(base) == picture].mean() for picture in np.unique(base)]  # each counts once
+    assert abs(said["agreement"]["value"] - 100 * np.mean(by_picture)) <= 0.5 + 1e-9 and said["agreement"]["value"] < 100
+    assert abs(said["accuracy"]["value"] - 100 * np.mean(right)) <= 0.5 + 1e-9 and said["accuracy"]["n"] == "359 examples"
 
 
 def test_an_interval_counts_pictures_and_not_their_copies():
