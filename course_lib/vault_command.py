@@ -169,21 +169,25 @@ def welcome(service, port, lan, new):
         print("    oracle([[0.5] * 64])  # one question, ten probabilities\n")
         print("Keys are shown this once; the vault keeps their hashes.\n")
     if lan:
-        print(on_the_network(own_address(), port))
+        print(on_the_network(own_addresses(), port))
     print("To stop: Ctrl-C here; what it has taken is answered first.", flush=True)
 
 
-def on_the_network(address, port):
-    """What --lan means, in words."""
+def on_the_network(addresses, port):
+    """What --lan means, in words. addresses: this computer's, as own_addresses() gives them."""
     from course_lib.vault.client import private
 
-    if not private(address):
+    within = [f"http://{address}:{port}" for address in addresses if private(address)]
+    if not within:
+        has = ", ".join(addresses) or "none at all"
         reach = (
-            f"--lan: this computer's address, {address}, is on no private network (10.x, 172.16-31.x, 192.168.x), and the course's\n"
+            f"--lan: this computer's address ({has}) is on no private network (10.x, 172.16-31.x, 192.168.x), and the course's\n"
             "client asks no other. Join a network of your own, a phone's hotspot for instance, and start again."
         )
     else:
-        reach = f"--lan: other computers of this network reach it at http://{address}:{port}"
+        reach = f"--lan: other computers of this network reach it at {within[0]}"
+        if within[1:]:
+            reach += f"\nThis computer is on other networks too; where that is the class's: {', '.join(within[1:])}"
     return (
         f"{reach}\nThis is plain HTTP: whoever shares the network can read questions, answers and keys on their way. Use a network\n"
         "that you trust, keys for this class alone, and no question that is private. Instructor's calls work on this\n"
@@ -191,16 +195,20 @@ def on_the_network(address, port):
     )
 
 
-def own_address():
-    """This computer's address on its network. Nothing is sent: the system only says which way it would go."""
+def own_addresses():
+    """This computer's IPv4 addresses on its networks, the one that it would send from first. Nothing is sent."""
     import socket
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-        try:
-            way.connect(("10.255.255.255", 9))
-            return way.getsockname()[0]
-        except OSError:
-            return socket.gethostname()
+    import psutil
+
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    entries = [entry for name, all_of_it in psutil.net_if_addrs().items() if name in up for entry in all_of_it]
+    found = [entry.address for entry in entries if entry.family == socket.AF_INET]
+    way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with way, contextlib.suppress(OSError):  # no way out is no error
+        way.connect(("10.255.255.255", 9))
+        found.sort(key=lambda address: address != way.getsockname()[0])
+    return [address for address in found if not address.startswith("127.")]
 
 
 def init(options, folder):

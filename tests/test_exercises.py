@@ -125,7 +125,7 @@ def test_an_answer_that_never_returns_is_stopped(body):
     start = time.monotonic()
     state, sentence = judge(written(f"def f(z, T):\n    {body}"))
     assert state == "not yet" and "was stopped" in sentence
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_an_answer_that_ends_at_the_limit_never_interrupts_what_comes_after():

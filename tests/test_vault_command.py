@@ -112,9 +112,20 @@ def test_several_workers_are_refused_in_a_sentence(course, capsys):
 
 
 def test_lan_says_what_it_means_and_where_it_cannot_work():
-    said = vault_command.on_the_network("192.168.1.5", 8700)
+    said = vault_command.on_the_network(["192.168.1.5"], 8700)
     assert "http://192.168.1.5:8700" in said and "plain HTTP" in said and "vault key expire" in said
-    assert "192.0.2.2, is on no private network" in vault_command.on_the_network("192.0.2.2", 8700)
+    several = vault_command.on_the_network(["203.0.113.9", "10.8.0.3", "192.168.1.5"], 8700)
+    assert "reach it at http://10.8.0.3:8700\n" in several and "the class's: http://192.168.1.5:8700" in several
+    assert "address (192.0.2.2) is on no private network" in vault_command.on_the_network(["192.0.2.2"], 8700)
+    assert "address (none at all) is on no private network" in vault_command.on_the_network([], 8700)
+
+
+def test_a_computer_s_own_addresses_are_those_that_a_server_can_be_bound_to():
+    import socket
+
+    for address in vault_command.own_addresses():
+        assert not address.startswith("127.")
+        socket.create_server((address, 0)).close()
 
 
 def test_a_port_that_is_taken_is_told(course):

@@ -142,7 +142,7 @@ def head(vault, length, more=""):
 QUESTION = json.dumps({"model": "toy", "inputs": ROW}).encode()
 
 
-def trickle(vault, data, pause, patience=6):
+def trickle(vault, data, pause, patience=20):
     """Send byte after byte, until the server has enough: (what it said, seconds)."""
     start, said = time.monotonic(), b""
     with socket.create_connection(("127.0.0.1", vault.port)) as line:
@@ -161,21 +161,21 @@ def trickle(vault, data, pause, patience=6):
 
 def test_slow_headers_are_cut_off(vault):
     said, seconds = trickle(vault, head(vault, 5) * 3, 0.05)
-    assert b"408" in said.split(b"\r\n")[0] and b"application/problem+json" in said and seconds < 3
+    assert b"408" in said.split(b"\r\n")[0] and b"application/problem+json" in said and seconds < 12
 
 
 def test_a_slow_body_is_cut_off(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=6) as line:
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
         line.sendall(head(vault, len(QUESTION)) + QUESTION[:10])
         start = time.monotonic()
-        assert b" 408 " in read_all(line) and 1 < time.monotonic() - start < 4
+        assert b" 408 " in read_all(line) and 1 < time.monotonic() - start < 12
 
 
 def test_a_silent_connection_is_closed(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=6) as line:
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
         start = time.monotonic()
         read_all(line)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 12
 
 
 def test_honest_askers_do_not_notice_the_slow_ones(vault):
@@ -190,7 +190,7 @@ def test_honest_askers_do_not_notice_the_slow_ones(vault):
 
 
 def test_endless_headers_are_cut_off(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=6) as line:
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
         with contextlib.suppress(ConnectionError):
             line.sendall(head(vault, 5)[:-2] + b"X: " + b"y" * (1 << 20))
         said = read_all(line)
@@ -199,7 +199,7 @@ def test_endless_headers_are_cut_off(vault):
 
 def behind(vault):
     """A connection that has sent, in one packet, a whole request and the first line of the next."""
-    line = socket.create_connection(("127.0.0.1", vault.port), timeout=4)
+    line = socket.create_connection(("127.0.0.1", vault.port), timeout=20)
     line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HTTP/1.1\r\n")
     assert b" 200 " in line.recv(10_000)
     return line
@@ -209,7 +209,7 @@ def test_endless_headers_behind_a_whole_request_are_cut_off(vault):
     with behind(vault) as line:
         try:
             line.sendall(b"A: b\r\n" * 20_000)
-            said = line.recv(10_000)  # no word for four seconds is a TimeoutError
+            said = line.recv(10_000)  # no word for 20 seconds is a TimeoutError
         except ConnectionError:
             said = b""
     assert said == b"" or b" 431 " in said
