@@ -121,6 +121,20 @@ def test_a_restart_gives_nobody_six_more(tmp_path, clock):
     service.close()
 
 
+def test_a_clock_that_was_a_day_ahead_shuts_nobody_out_for_longer_than_an_hour(tmp_path, clock):
+    clock.now += 24 * HOUR
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    board, token = Leaderboard(service, copies=500), key(service)
+    for _ in range(PER_HOUR):
+        board.submit(token, "digits-linear", EXACT)
+    service.close()
+    clock.now -= 24 * HOUR  # put right
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)
+    with pytest.raises(Refusal, match="the next one in 60 minutes"):
+        Leaderboard(service, copies=500).submit(token, "digits-linear", EXACT)
+    service.close()
+
+
 def test_what_cannot_be_read_costs_none_of_the_six_but_has_a_limit(service, board):
     token = key(service)
     for _ in range(TRIES_PER_HOUR - 1):

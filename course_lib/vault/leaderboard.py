@@ -83,8 +83,9 @@ class Leaderboard:
         self.best, self.scored = {}, {}  # by (key, model): its best row, and how many were scored
         self.tries = {}  # by key: [(when, scored)] of the last hour; a restart gives nobody six more
         self.seed, rows, self.costs = service.ledger.change(self._begin)
+        now = service.clock()
         for row in rows:
-            self._count(row)
+            self._count(row, min(row["at"], now))  # the clock may have been ahead, and put right since
 
     def _begin(self, db):
         for table in TABLES.split(";"):
@@ -100,10 +101,10 @@ class Leaderboard:
         costs = {(cost[0], cost[1]): tuple(cost)[2:] for cost in costs}
         return seed, [dict(zip(COLUMNS, row, strict=True)) for row in rows], costs
 
-    def _count(self, row):
+    def _count(self, row, at):
         who = row["key"], row["model"]
         self.scored[who] = self.scored.get(who, 0) + 1
-        self.tries.setdefault(row["key"], []).append((row["at"], True))
+        self.tries.setdefault(row["key"], []).append((at, True))
         if who not in self.best or _place(row) < _place(self.best[who]):
             self.best[who] = row
 
@@ -133,7 +134,7 @@ class Leaderboard:
             used = questions, cents, policy.version, digest, together
             row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
             self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
-            self._count(row)
+            self._count(row, now)
             left = PER_HOUR - sum(scored for _, scored in self.tries[key.id])
         return {
             **{"object": "submission", "model": model, "architecture": architecture},
