@@ -102,7 +102,7 @@ def test_the_seventh_submission_of_an_hour_is_told_when_to_come_again(service, b
     with pytest.raises(Refusal, match="at most 6 copies an hour") as error:
         board.submit(token, "digits-net", EXACT)
     assert error.value.status == 429 and error.value.retry_after == pytest.approx(HOUR - 6 * 60)
-    board.submit(key(service, "grace"), "digits-linear", EXACT)  # another key has its own six
+    board.submit(key(service, "grace"), "digits-linear", EXACT)  # another pseudonym has its own six
     clock.now += error.value.retry_after + 1
     assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == 0
 
@@ -118,6 +118,21 @@ def test_a_restart_gives_nobody_six_more(tmp_path, clock):
     assert again.seed == board.seed  # old scores and new ones are of the same pictures
     with pytest.raises(Refusal, match="at most 6"):
         again.submit(token, "digits-linear", EXACT)
+    service.close()
+
+
+def test_another_key_of_the_same_pseudonym_has_no_six_of_its_own(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    board, tokens = Leaderboard(service, copies=500), [key(service), key(service)]
+    for i in range(PER_HOUR):
+        left = board.submit(tokens[i % 2], "digits-linear", EXACT)["left_this_hour"]
+    assert left == 0
+    with pytest.raises(Refusal, match="for one pseudonym"):
+        board.submit(key(service), "digits-linear", EXACT)
+    service.close()
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)  # nor after a restart
+    with pytest.raises(Refusal, match="for one pseudonym"):
+        Leaderboard(service, copies=500).submit(key(service), "digits-linear", EXACT)
     service.close()
 
 

@@ -3,7 +3,7 @@
 Scored on pictures that never leave the server: agreement with the victim's own labels (before any output control) on
 copies of the judge's pictures, made from a seed that this vault drew for itself, its interval clustered by the picture that a
 copy was made from; accuracy on the judge's pictures as they are. Shown rounded to a whole point, and scored at most PER_HOUR
-times an hour, so that the board is no oracle of its own. Questions are what the copied model answered to every key of the
+times an hour for a pseudonym, so that the board is no oracle of its own. Questions are what the copied model answered to every key of the
 pseudonym; what it answered to the whole cohort stands beside them, since a friend's key asks as well as one's own.
 It lives in the ledger, and knows keys by their number.
 """
@@ -24,7 +24,7 @@ from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.toll import OFF
 
-PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a key; with those that could not be read
+PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a pseudonym; with those that could not be read
 HOUR = 3600.0
 COPIES = 10_000  # questions that agreement is taken on
 COLUMNS = (
@@ -118,13 +118,13 @@ class Leaderboard:
         if model not in self.service.victims:
             raise Refusal(404, f"the models are {', '.join(self.service.victims)}; got {str(model)[:40]!r}", "no-model")
         with self.lock:  # one at a time: scoring takes a processor that the class is using
-            self._admit(key.id)
+            self._admit(key)
             try:
                 victim = self.service.victims[model]
                 architecture, network = submission.unpack(body, victim.shape[0], len(victim.classes))
                 agreement, accuracy = self._score(model, network)
             except submission.NotASubmission as error:
-                self.tries[key.id].append((self.service.clock(), False))
+                self.tries.setdefault(key.id, []).append((self.service.clock(), False))
                 raise Refusal(422, str(error), "not-a-submission") from None
             self._policies()  # so that a copy's policy has its cost beside it, whether or not anybody looked at the page
             now, (questions, together) = self.service.clock(), self._asked(key, model)
@@ -135,7 +135,7 @@ class Leaderboard:
             row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
             self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
             self._count(row, now)
-            left = PER_HOUR - sum(scored for _, scored in self.tries[key.id])
+            left = PER_HOUR - sum(scored for _, scored in self._tries(key.pseudonym, now))
         return {
             **{"object": "submission", "model": model, "architecture": architecture},
             **{"agreement": _shown(agreement), "accuracy": _shown(accuracy)},
@@ -159,14 +159,21 @@ class Leaderboard:
                 503, f"the ledger cannot be written ({error}); try again", "ledger-full", retry_after=5
             ) from None
 
+    def _tries(self, pseudonym, now):
+        """[(when, scored)] of the last hour by all keys of a pseudonym, the oldest first."""
+        keys = [key.id for key in list(self.service.keyring.by_id.values()) if key.pseudonym == pseudonym]
+        for key in keys:
+            self.tries[key] = [one for one in self.tries.get(key, []) if one[0] > now - HOUR]
+        return sorted(one for key in keys for one in self.tries[key])
+
     def _admit(self, key):
         now = self.service.clock()
-        tries = self.tries[key] = [(at, scored) for at, scored in self.tries.get(key, []) if at > now - HOUR]
+        tries = self._tries(key.pseudonym, now)
         of_all, of_scored = [at for at, _ in tries], [at for at, scored in tries if scored]
         for times, most, what in ((of_scored, PER_HOUR, "scored"), (of_all, TRIES_PER_HOUR, "handed in")):
             if len(times) >= most:
                 wait = times[-most] + HOUR - now
-                words = f"at most {most} copies an hour are {what} for one key; the next one in {wait / 60:.0f} minutes"
+                words = f"at most {most} copies an hour are {what} for one pseudonym; the next one in {wait / 60:.0f} minutes"
                 raise Refusal(429, words, "too-many-submissions", retry_after=wait)
 
     def _score(self, model, network):
