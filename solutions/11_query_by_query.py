@@ -335,8 +335,8 @@ print("enough questions: no weight is off by more than a billionth:", wrong[coun
 # each answer make 65 enough.
 
 # %% [markdown]
-# Hand it in. The vault has a judge of its own, who asks about pictures that never leave the server, and prints whole
-# points.
+# Hand it in. The vault has a judge of its own, who asks about versions of pictures drawn by a seed that the vault keeps,
+# and prints whole points. The pictures behind them are public.
 
 # %%
 copy = mlp(D, C).double()

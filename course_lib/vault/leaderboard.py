@@ -1,10 +1,11 @@
 """The leaderboard: how close each copy came, at how many questions and cents, and what the policy cost honest users.
 
-Scored on pictures that never leave the server: agreement with the victim's own labels (before any output control) on
-copies of the judge's pictures, made from a seed that this vault drew for itself, its interval clustered by the picture that a
-copy was made from; accuracy on the judge's pictures as they are. Shown rounded to a whole point, and scored at most PER_HOUR
-times an hour for a pseudonym, so that the board is no oracle of its own. Questions are what the copied model answered to every key of the
-pseudonym; what it answered to the whole cohort stands beside them, since a friend's key asks as well as one's own.
+Scored on versions of pictures (arena.copies) drawn by a seed that the vault keeps; the pictures behind them are public, with
+their labels, so that none is asked about as it is. Agreement is with the victim's own labels, before any output control; accuracy
+with the pictures' labels; both intervals are clustered by the picture that a version was made from. Shown
+rounded to a whole point, and scored at most PER_HOUR times an hour for a pseudonym, so that the board is no oracle of its own.
+Questions are what the copied model answered to every key of the pseudonym; what it answered to the whole cohort stands beside
+them, since a friend's key asks as well as one's own.
 It lives in the ledger, and knows keys by their number.
 """
 
@@ -26,7 +27,7 @@ from course_lib.vault.toll import OFF
 
 PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a pseudonym; with those that could not be read
 HOUR = 3600.0
-COPIES = 10_000  # questions that agreement is taken on
+COPIES = 10_000  # versions of pictures that a copy is scored on
 COLUMNS = (
     "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
     "questions cents policy sha256 cohort_questions"
@@ -75,7 +76,7 @@ def points(shares):
 
 
 class Leaderboard:
-    """The board of one vault, by its clock. copies: how many agreement is taken on."""
+    """The board of one vault, by its clock. copies: how many a submission is scored on."""
 
     def __init__(self, service, copies=COPIES):
         self.service, self.copies = service, copies
@@ -178,10 +179,10 @@ class Leaderboard:
 
     def _score(self, model, network):
         """(agreement, accuracy) of a copy, both Estimates."""
-        x, y, copies, base = self._judge(model)
-        same = submission.answer(network, copies).argmax(1) == self.service.victims[model].answer(copies).argmax(1)
-        right = submission.answer(network, x).argmax(1) == y
-        return clustered(same, base), measure.estimate(torch.from_numpy(right))
+        _, y, copies, base = self._judge(model)
+        said = submission.answer(network, copies).argmax(1)
+        same = said == self.service.victims[model].answer(copies).argmax(1)
+        return clustered(same, base), clustered(said == y[base], base)
 
     def _judge(self, model):
         """The judge's pictures (N, D) and labels (N,); copies of them (COPIES, D), and which each was made from."""

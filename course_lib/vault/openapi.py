@@ -235,10 +235,11 @@ def document(victims, most_rows=MOST_ROWS):
     )
     predict["responses"]["200"]["headers"] = LIMITS
     submit = call(
-        "Hand in a copy, to be scored on pictures that never leave the server",
+        "Hand in a copy, to be scored",
         ref("Submission"),
         *("404", "408", "413", "422", "429", "503"),
         operationId="submit",
+        description="On versions of pictures drawn by a seed that the vault keeps; the pictures behind them are public.",
         parameters=[
             {"name": "model", "in": "query", "required": False, "schema": {"enum": list(victims)}},
         ],
