@@ -53,6 +53,11 @@ def linear(weight, bias=BIAS):
     return submission.pack(model)
 
 
+def exact(i=0):
+    """A file that answers as the victim does; another one for each i."""
+    return linear((1 + i) * WEIGHT, (1 + i) * BIAS)
+
+
 EXACT, WRONG = linear(WEIGHT), linear(-WEIGHT)
 
 
@@ -115,27 +120,27 @@ def test_an_interval_clustered_by_picture_holds_the_truth_in_93_to_97_of_100():
 def test_the_seventh_submission_of_an_hour_is_told_when_to_come_again(service, board, clock):
     token = key(service)
     for left in reversed(range(PER_HOUR)):
-        assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == left
+        assert board.submit(token, "digits-linear", exact(left))["left_this_hour"] == left
         clock.now += 60
     with pytest.raises(Refusal, match="at most 6 copies an hour") as error:
         board.submit(token, "digits-net", EXACT)
     assert error.value.status == 429 and error.value.retry_after == pytest.approx(HOUR - 6 * 60)
     board.submit(key(service, "grace"), "digits-linear", EXACT)  # another pseudonym has its own six
     clock.now += error.value.retry_after + 1
-    assert board.submit(token, "digits-linear", EXACT)["left_this_hour"] == 0
+    assert board.submit(token, "digits-linear", exact(9))["left_this_hour"] == 0
 
 
 def test_a_restart_gives_nobody_six_more(tmp_path, clock):
     service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
     board, token = Leaderboard(service, copies=500), key(service)
-    for _ in range(PER_HOUR):
-        board.submit(token, "digits-linear", EXACT)
+    for i in range(PER_HOUR):
+        board.submit(token, "digits-linear", exact(i))
     service.close()
     service = Service(tmp_path, clock=clock, victims=VICTIMS)
     again = Leaderboard(service, copies=500)
     assert again.seed == board.seed  # old scores and new ones are of the same pictures
     with pytest.raises(Refusal, match="at most 6"):
-        again.submit(token, "digits-linear", EXACT)
+        again.submit(token, "digits-linear", exact(9))
     service.close()
 
 
@@ -143,14 +148,14 @@ def test_another_key_of_the_same_pseudonym_has_no_six_of_its_own(tmp_path, clock
     service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
     board, tokens = Leaderboard(service, copies=500), [key(service), key(service)]
     for i in range(PER_HOUR):
-        left = board.submit(tokens[i % 2], "digits-linear", EXACT)["left_this_hour"]
+        left = board.submit(tokens[i % 2], "digits-linear", exact(i))["left_this_hour"]
     assert left == 0
     with pytest.raises(Refusal, match="for one pseudonym"):
-        board.submit(key(service), "digits-linear", EXACT)
+        board.submit(key(service), "digits-linear", exact(9))
     service.close()
     service = Service(tmp_path, clock=clock, victims=VICTIMS)  # nor after a restart
     with pytest.raises(Refusal, match="for one pseudonym"):
-        Leaderboard(service, copies=500).submit(key(service), "digits-linear", EXACT)
+        Leaderboard(service, copies=500).submit(key(service), "digits-linear", exact(9))
     service.close()
 
 
@@ -158,13 +163,34 @@ def test_a_clock_that_was_a_day_ahead_shuts_nobody_out_for_longer_than_an_hour(t
     clock.now += 24 * HOUR
     service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
     board, token = Leaderboard(service, copies=500), key(service)
-    for _ in range(PER_HOUR):
-        board.submit(token, "digits-linear", EXACT)
+    for i in range(PER_HOUR):
+        board.submit(token, "digits-linear", exact(i))
     service.close()
     clock.now -= 24 * HOUR  # put right
     service = Service(tmp_path, clock=clock, victims=VICTIMS)
     with pytest.raises(Refusal, match="the next one in 60 minutes"):
-        Leaderboard(service, copies=500).submit(token, "digits-linear", EXACT)
+        Leaderboard(service, copies=500).submit(token, "digits-linear", exact(9))
+    service.close()
+
+
+def test_the_same_file_again_within_the_hour_gets_the_same_scores_and_counts_once(tmp_path, clock):
+    service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
+    board, token = Leaderboard(service, copies=500), key(service, questions=5)
+    for i in reversed(range(PER_HOUR)):
+        said = board.submit(token, "digits-linear", exact(i))
+    assert said["left_this_hour"] == 0 and not said["scored_before"]
+    assert board.submit(token, "digits-linear", exact(0)) == said | {"scored_before": True}  # its reply got lost, say
+    assert board.submit(key(service), "digits-linear", exact(0)) == said | {"scored_before": True}
+    with pytest.raises(Refusal, match="at most 6"):
+        board.submit(token, "digits-net", exact(0))  # of another model it is another copy
+    assert board.board(service.keys())["entries"][0]["tries"] == PER_HOUR
+    service.close()
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)
+    board = Leaderboard(service, copies=500)
+    assert board.submit(token, "digits-linear", exact(0)) == said | {"scored_before": True}
+    clock.now += HOUR + 1
+    later = board.submit(token, "digits-linear", exact(0))
+    assert later["left_this_hour"] == PER_HOUR - 1 and not later["scored_before"]
     service.close()
 
 
@@ -196,10 +222,10 @@ def test_who_may_not_ask_may_not_hand_in(service, board):
 
 def test_the_board_has_the_best_copy_of_each_key_in_order(service, board):
     ada, grace = key(service, "ada", questions=65), key(service, "grace", questions=10)
-    for token, body in ((ada, WRONG), (ada, EXACT), (ada, WRONG), (grace, WRONG)):
+    for token, body in ((ada, WRONG), (ada, EXACT), (ada, linear(-2 * WEIGHT)), (grace, WRONG)):
         board.submit(token, "digits-linear", body)
     service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(10)
-    board.submit(ada, "digits-linear", EXACT)  # as close, but after more questions
+    board.submit(ada, "digits-linear", exact(1))  # as close, but after more questions
     first, second = board.board(service.keys())["entries"]
     assert first["who"] == "ada" and first["agreement"][0] == 100 and first["questions"] == 65 and first["tries"] == 4
     assert second["who"] == "grace" and second["questions"] == 10 and second["tries"] == 1

@@ -2,10 +2,11 @@
 
 Scored on versions of pictures (arena.copies) drawn by a seed that the vault keeps; the pictures behind them are public, with
 their labels, so that none is asked about as it is. Agreement is with the victim's own labels, before any output control; accuracy
-with the pictures' labels; both intervals are clustered by the picture that a version was made from. Shown
-rounded to a whole point, and scored at most PER_HOUR times an hour for a pseudonym, so that the board is no oracle of its own.
-Questions are what the copied model answered to every key of the pseudonym; what it answered to the whole cohort stands beside
-them, since a friend's key asks as well as one's own.
+with the pictures' labels; both intervals are clustered by the picture that a version was made from. Shown rounded to a whole
+point, and scored at most PER_HOUR times an hour for a pseudonym, so that the board is no oracle of its own. The same file again
+within the hour (a reply got lost, and the client asks again) gets the same scores and counts once. Questions are what the copied
+model answered to every key of the pseudonym; what it answered to the whole cohort stands beside them, since a friend's key asks
+as well as one's own.
 It lives in the ledger, and knows keys by their number.
 """
 
@@ -32,6 +33,7 @@ COLUMNS = (
     "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
     "questions cents policy sha256 cohort_questions"
 ).split()
+SHARES = ("agreement", "accuracy")
 MARKS = ", ".join("?" * len(COLUMNS))
 ASKED = """  -- rows that a model answered, to any key of a pseudonym; to any key of it or of its cohort
 SELECT coalesce(sum(CASE WHEN k.pseudonym = :who THEN r.charged END), 0), coalesce(sum(r.charged), 0)
@@ -82,7 +84,7 @@ class Leaderboard:
         self.service, self.copies = service, copies
         self.lock, self.pictures = threading.Lock(), {}
         self.best, self.scored = {}, {}  # by (key, model): its best row, and how many were scored
-        self.tries = {}  # by key: [(when, scored)] of the last hour; a restart gives nobody six more
+        self.tries = {}  # by key: [(when, its row where it was scored)] of the last hour; a restart gives nobody six more
         self.seed, rows, self.costs = service.ledger.change(self._begin)
         now = service.clock()
         for row in rows:
@@ -105,7 +107,7 @@ class Leaderboard:
     def _count(self, row, at):
         who = row["key"], row["model"]
         self.scored[who] = self.scored.get(who, 0) + 1
-        self.tries.setdefault(row["key"], []).append((at, True))
+        self.tries.setdefault(row["key"], []).append((at, row))
         if who not in self.best or _place(row) < _place(self.best[who]):
             self.best[who] = row
 
@@ -118,30 +120,40 @@ class Leaderboard:
             raise Refusal(403, "first read and accept the rules: GET /v1/rules, then POST /v1/rules/accept", "rules")
         if model not in self.service.victims:
             raise Refusal(404, f"the models are {', '.join(self.service.victims)}; got {str(model)[:40]!r}", "no-model")
+        digest = hashlib.sha256(body).hexdigest()
         with self.lock:  # one at a time: scoring takes a processor that the class is using
-            self._admit(key)
+            tries = self._tries(key.pseudonym, self.service.clock())
+            for _, row in tries:
+                if row and (row["model"], row["sha256"]) == (model, digest):
+                    return self._reply(row, tries, again=True)
+            self._admit(tries)
             try:
                 victim = self.service.victims[model]
                 architecture, network = submission.unpack(body, victim.shape[0], len(victim.classes))
                 agreement, accuracy = self._score(model, network)
             except submission.NotASubmission as error:
-                self.tries.setdefault(key.id, []).append((self.service.clock(), False))
+                self.tries.setdefault(key.id, []).append((self.service.clock(), None))
                 raise Refusal(422, str(error), "not-a-submission") from None
             self._policies()  # so that a copy's policy has its cost beside it, whether or not anybody looked at the page
             now, (questions, together) = self.service.clock(), self._asked(key, model)
             shares = [share for one in (agreement, accuracy) for share in (one.value, one.low, one.high)]
-            policy, digest = self.service.policy, hashlib.sha256(body).hexdigest()
+            policy = self.service.policy
             cents = round(questions * policy.price.cents_per_1000_rows / 1000, 6)
             used = questions, cents, policy.version, digest, together
             row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
             self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
             self._count(row, now)
-            left = PER_HOUR - sum(scored for _, scored in self._tries(key.pseudonym, now))
+            return self._reply(row, self._tries(key.pseudonym, now), again=False)
+
+    def _reply(self, row, tries, again):
+        _, _, copies, base = self._judge(row["model"])
+        n = f"{len(copies):,} copies of {len(np.unique(base)):,} pictures"
+        shares = {name: dict(zip(("value", "low", "high"), _shown(row, name), strict=True)) for name in SHARES}
         return {
-            **{"object": "submission", "model": model, "architecture": architecture},
-            **{"agreement": _shown(agreement), "accuracy": _shown(accuracy)},
+            **{"object": "submission", "model": row["model"], "architecture": row["architecture"]},
+            **{name: share | {"n": n} for name, share in shares.items()},
             **{"questions": row["questions"], "cents": row["cents"], "policy_version": row["policy"]},
-            "left_this_hour": left,
+            **{"left_this_hour": PER_HOUR - sum(scored is not None for _, scored in tries), "scored_before": again},
         }
 
     def _asked(self, key, model):
@@ -161,16 +173,15 @@ class Leaderboard:
             ) from None
 
     def _tries(self, pseudonym, now):
-        """[(when, scored)] of the last hour by all keys of a pseudonym, the oldest first."""
+        """[(when, its row or None)] of the last hour by all keys of a pseudonym, the oldest first."""
         keys = [key.id for key in list(self.service.keyring.by_id.values()) if key.pseudonym == pseudonym]
         for key in keys:
             self.tries[key] = [one for one in self.tries.get(key, []) if one[0] > now - HOUR]
-        return sorted(one for key in keys for one in self.tries[key])
+        return sorted((one for key in keys for one in self.tries[key]), key=lambda one: one[0])
 
-    def _admit(self, key):
+    def _admit(self, tries):
         now = self.service.clock()
-        tries = self._tries(key.pseudonym, now)
-        of_all, of_scored = [at for at, _ in tries], [at for at, scored in tries if scored]
+        of_all, of_scored = [at for at, _ in tries], [at for at, row in tries if row]
         for times, most, what in ((of_scored, PER_HOUR, "scored"), (of_all, TRIES_PER_HOUR, "handed in")):
             if len(times) >= most:
                 wait = times[-most] + HOUR - now
@@ -228,13 +239,13 @@ class Leaderboard:
         ]
 
 
-def _shown(estimate):
-    value, low, high = points((estimate.value, estimate.low, estimate.high))
-    return {"value": value, "low": low, "high": high, "n": estimate.n}
+def _shown(row, share):
+    """[value, low, high] in whole points."""
+    return points(row[share + end] for end in ("", "_low", "_high"))
 
 
 def _entry(row, key, tries):
-    shares = {name: points(row[name + end] for end in ("", "_low", "_high")) for name in ("agreement", "accuracy")}
+    shares = {name: _shown(row, name) for name in SHARES}
     rest = {name: row[name] for name in ("model", "architecture", "questions", "cohort_questions", "cents", "policy")}
     return {"who": key["pseudonym"], "cohort": key["cohort"], **shares, **rest, "tries": tries}
 

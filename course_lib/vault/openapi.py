@@ -116,6 +116,7 @@ SCHEMAS = {
             "cents": of("number"),
             "policy_version": TEXT,
             "left_this_hour": COUNT,
+            "scored_before": of("boolean"),
         },
         "required": [
             "object",
@@ -126,6 +127,7 @@ SCHEMAS = {
             "questions",
             "cents",
             "left_this_hour",
+            "scored_before",
         ],
     },
     "Share": {
@@ -239,7 +241,8 @@ def document(victims, most_rows=MOST_ROWS):
         ref("Submission"),
         *("404", "408", "413", "422", "429", "503"),
         operationId="submit",
-        description="On versions of pictures drawn by a seed that the vault keeps; the pictures behind them are public.",
+        description="On versions of pictures drawn by a seed that the vault keeps; the pictures behind them are public. "
+        "The same file again within the hour gets the same scores, and counts once.",
         parameters=[
             {"name": "model", "in": "query", "required": False, "schema": {"enum": list(victims)}},
         ],
