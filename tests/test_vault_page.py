@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from course_lib.vault import page
+from course_lib.vault import openapi, page
 from course_lib.vault.leaderboard import Leaderboard
 from course_lib.vault.policy import Policy, parse
 from course_lib.vault.refusal import Refusal
@@ -340,6 +340,16 @@ def test_the_end_of_the_class_ends_the_learners_keys_and_leaves_the_instructor_t
 def test_the_instructor_stops_the_vault(world):
     assert ask(world.app, "POST", "/live/stop", {}, world.signed_in()).status == 200
     assert world.stopped == 1
+
+
+def test_the_cost_of_a_policy_says_what_it_leaves_out(world):
+    """One question in all is no use to anybody, and the table has 0 for it: the page and the API say why."""
+    world.service.set_policy("[limits]\nbudget_per_key = 1\n")
+    costs = ask(world.app, "GET", "/live/state").json()["board"]["policies"]
+    assert {(cost["label_lost"], cost["confidence_lost"]) for cost in costs} == {(0, 0)}
+    text = " ".join((page.STATIC / "index.html").read_text(encoding="utf-8").split())
+    assert "costs honest users, by what leaves" in text and "Waiting and refusals are not counted" in text
+    assert "Waiting and refusals are not counted" in openapi.SCHEMAS["PolicyCost"]["description"]
 
 
 # ---- a policy in words ----

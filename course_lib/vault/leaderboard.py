@@ -65,7 +65,10 @@ def clustered(scores, base):
 
 
 def honest_cost(service, model, x):
-    """(share of pictures that get another label, share without a confidence or with one off by more than OFF) by the policy."""
+    """(share of pictures that get another label, share without a confidence or with one off by more than OFF) by the policy.
+
+    By what leaves alone: waiting and refusals are not counted; toll.cost() counts them.
+    """
     true, served = service.victims[model].answer(x), service.controlled(model, x)
     label = float((true.argmax(1) != served.argmax(1)).mean())
     bare = service.policy.output.kind == "label"

@@ -51,6 +51,7 @@ def constant(text):
 
 TEXT = of("string")
 COUNT = of("integer", minimum=0)
+SHARE = of("number", minimum=0, maximum=1)
 
 SCHEMAS = {
     "Problem": {
@@ -139,9 +140,15 @@ SCHEMAS = {
         "type": "object",
         "properties": {
             "entries": of("array", items=of("object")),
-            "policies": of("array", items=of("object")),
+            "policies": of("array", items=ref("PolicyCost")),
         },
         "required": ["entries", "policies"],
+    },
+    "PolicyCost": thing(4, policy=TEXT, model=TEXT, label_lost=SHARE, confidence_lost=SHARE)
+    | {
+        "description": "What a policy costs honest users by what leaves: the shares of pictures that are answered with another "
+        "label; without a confidence, or with one off by more than 0.1. Waiting and refusals are not counted (lesson 13 measures "
+        "them)."
     },
     "Policy": {"type": "object", "properties": {"object": constant("policy")}, "required": ["object"]},
     "Rules": thing(1, object=constant("rules"), text=TEXT, accepted=of("boolean")),

@@ -187,7 +187,7 @@ function drawPolicy(policy) {
 }
 
 function drawCosts({ board, policy }) {
-  table("costs-table", [["Policy"], ["Model", "short"], ["Other label", "number"], ["No confidence, or off by > 0.1", "number"]], (board?.policies ?? []).map((cost) => ({
+  table("costs-table", [["Policy"], ["Model", "short"], ["Another label leaves", "number"], ["No confidence leaves, or one off by > 0.1", "number"]], (board?.policies ?? []).map((cost) => ({
     name: cost.policy + cost.model, cells: [cost.policy + (cost.policy === policy.version ? " (in force)" : ""), cost.model, percent(cost.label_lost), percent(cost.confidence_lost)] })), "Not measured yet.");
 }
 
