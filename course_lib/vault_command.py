@@ -277,10 +277,10 @@ def key_expire(options, folder):
 
 
 def policy_check(options, folder):
-    from course_lib.vault import policy
+    from course_lib.vault import policy, words
 
     found = policy.load(options.file)
-    print(f"{options.file} is a policy; its version is {found.version}.")
+    print(f"{options.file} is a policy; its version is {found.version}.", *words.in_words(found), sep="\n")
     return 0
 
 

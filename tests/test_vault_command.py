@@ -93,7 +93,10 @@ def test_a_revoked_key_and_a_class_that_is_over_are_listed_as_such(made):
 def test_a_policy_is_checked_with_its_line(course, tmp_path):
     (tmp_path / "good.toml").write_text("[output]\ndecimals = 3\n")
     (tmp_path / "bad.toml").write_text("[output]\ndecimal = 3\n")
-    assert "is a policy; its version is" in course("policy", "check", tmp_path / "good.toml")[1]
+    said = course("policy", "check", tmp_path / "good.toml")[1].splitlines()
+    assert (
+        "is a policy; its version is" in said[0] and said[1] == "An answer is all probabilities, rounded to 3 decimals."
+    )
     code, _, err = course("policy", "check", tmp_path / "bad.toml")
     assert code == 1 and "line 2" in err and "did you mean decimals" in err
     assert course("policy", "check", tmp_path / "none.toml")[0] == 1
