@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from course_lib.vault import client, openapi, rules
+from course_lib.vault.words import in_words
 from tests.vault_served import ROW, Served
 from tests.vault_world import TOY, softmax
 
@@ -54,7 +55,10 @@ def test_the_account_counts_rows(vault):
 
 def test_what_a_key_may_read(vault):
     assert [model["id"] for model in vault.call("GET", "/v1/models")[2]["data"]] == ["toy"]
-    assert vault.call("GET", "/v1/policy")[2]["version"] == vault.service.policy.version
+    policy = vault.call("GET", "/v1/policy")[2]
+    assert policy["version"] == vault.service.policy.version
+    assert policy["words"] == in_words(vault.service.policy)  # as everybody's page has them
+    assert set(policy) == set(openapi.SCHEMAS["Policy"]["required"])
     assert vault.call("GET", "/v1/rules", key=None)[2]["text"] == rules.TEXT
     assert vault.call("GET", "/openapi.json", key=None)[2] == openapi.document(TOY)
 
@@ -77,6 +81,8 @@ def test_a_request_that_is_repeated_gets_the_stored_reply_and_costs_nothing(vaul
     first, again = vault.ask(headers=name), vault.ask(headers=name)
     assert first[2] == again[2] and first[2]["id"] == "once"
     assert first[1]["idempotent-replayed"] is None and again[1]["idempotent-replayed"] == "true"
+    documented = openapi.document(TOY)["paths"]["/v1/predict"]["post"]["responses"]["200"]["headers"]
+    assert "Idempotent-Replayed" in documented
     assert vault.ask([ROW] * 2, headers=name)[0] == 422
 
 

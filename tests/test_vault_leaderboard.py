@@ -2,13 +2,14 @@
 
 import asyncio
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
 from starlette.requests import Request
 
 from course_lib import arena
-from course_lib.vault import leaderboard, submission
+from course_lib.vault import leaderboard, openapi, submission
 from course_lib.vault.leaderboard import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, clustered
 from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
@@ -315,7 +316,13 @@ def test_over_http_a_copy_is_scored_and_shown(service, board):
     headers = {"authorization": f"Bearer {key(service)}", "content-type": "application/octet-stream"}
     said = ask(app, "POST", "/v1/submissions?model=digits-net", EXACT, headers)
     assert said.status == 201 and said.json()["agreement"]["value"] == 100
-    assert ask(app, "GET", "/v1/leaderboard").json()["entries"][0]["who"] == "ada"
+    shown = ask(app, "GET", "/v1/leaderboard").json()
+    assert shown["entries"][0]["who"] == "ada"
+    for name, one in (("Submission", said.json()), ("Leaderboard", shown)):
+        jsonschema.validate(one, openapi.ref(name) | {"components": {"schemas": openapi.SCHEMAS}})
+    assert [openapi.SCHEMAS[name]["additionalProperties"] for name in ("Submission", "Entry", "PolicyCost")] == [
+        False
+    ] * 3
     assert ask(app, "POST", "/v1/submissions", b"hello", headers).status == 422
     assert ask(app, "POST", "/v1/submissions", bytes(submission.MAX_BYTES + 1), headers).status == 413
     assert ask(app, "POST", "/v1/submissions", EXACT).status == 401

@@ -1,6 +1,7 @@
 """The vault's API, described: an OpenAPI 3.1 document that says what the routes do, no more and no less."""
 
 from course_lib.vault.door import LARGEST
+from course_lib.vault.policy import Limits
 from course_lib.vault.reading import MOST_ROWS
 
 
@@ -52,6 +53,9 @@ def constant(text):
 TEXT = of("string")
 COUNT = of("integer", minimum=0)
 SHARE = of("number", minimum=0, maximum=1)
+POINTS = of("integer", minimum=0, maximum=100)
+INTERVAL = of("array", items=POINTS, minItems=3, maxItems=3) | {"description": "value, low, high, in whole points"}
+LIMITS_OF = Limits.__dataclass_fields__
 
 SCHEMAS = {
     "Problem": {
@@ -104,45 +108,40 @@ SCHEMAS = {
         "properties": {"id": TEXT, "shape": of("array", items=of("integer")), "classes": of("integer")},
         "required": ["id", "shape", "classes"],
     },
-    "Submission": {
-        "type": "object",
-        "description": "Shares in whole points, 0 to 100, with their 95% intervals.",
-        "properties": {
-            "object": constant("submission"),
-            "model": TEXT,
-            "architecture": TEXT,
-            "agreement": ref("Share"),
-            "accuracy": ref("Share"),
-            "questions": COUNT,
-            "cents": of("number"),
-            "policy_version": TEXT,
-            "left_this_hour": COUNT,
-            "scored_before": of("boolean"),
-        },
-        "required": [
-            "object",
-            "model",
-            "architecture",
-            "agreement",
-            "accuracy",
-            "questions",
-            "cents",
-            "left_this_hour",
-            "scored_before",
-        ],
-    },
-    "Share": {
-        "type": "object",
-        "properties": {"value": of("integer"), "low": of("integer"), "high": of("integer"), "n": TEXT},
-        "required": ["value", "low", "high", "n"],
-    },
-    "Leaderboard": {
-        "type": "object",
-        "properties": {
-            "entries": of("array", items=of("object")),
-            "policies": of("array", items=ref("PolicyCost")),
-        },
-        "required": ["entries", "policies"],
+    "Submission": thing(
+        10,
+        object=constant("submission"),
+        model=TEXT,
+        architecture=TEXT,
+        agreement=ref("Share"),
+        accuracy=ref("Share"),
+        questions=COUNT,
+        cents=of("number"),
+        policy_version=TEXT,
+        left_this_hour=COUNT,
+        scored_before=of("boolean"),
+    )
+    | {"description": "Shares in whole points, 0 to 100, with their 95% intervals."},
+    "Share": thing(4, value=POINTS, low=POINTS, high=POINTS, n=TEXT),
+    "Leaderboard": thing(2, entries=of("array", items=ref("Entry")), policies=of("array", items=ref("PolicyCost"))),
+    "Entry": thing(
+        12,
+        who=TEXT,
+        cohort=TEXT,
+        agreement=INTERVAL,
+        accuracy=INTERVAL,
+        model=TEXT,
+        architecture=TEXT,
+        questions=COUNT,
+        cohort_questions=COUNT,
+        cents=of("number"),
+        policy=TEXT,
+        tries=COUNT,
+        front=of("boolean"),
+    )
+    | {
+        "description": "A key's best copy of a model. questions: of all keys of that name; tries: copies of it that were scored; "
+        "front: nobody came as close with fewer questions."
     },
     "PolicyCost": thing(4, policy=TEXT, model=TEXT, label_lost=SHARE, confidence_lost=SHARE)
     | {
@@ -150,7 +149,19 @@ SCHEMAS = {
         "label; without a confidence, or with one off by more than 0.1. Waiting and refusals are not counted (lesson 13 measures "
         "them)."
     },
-    "Policy": {"type": "object", "properties": {"object": constant("policy")}, "required": ["object"]},
+    "Policy": thing(
+        10,
+        object=constant("policy"),
+        version=TEXT,
+        output=thing(3, kind={"enum": ["probabilities", "label"]}, top_k=COUNT, decimals=COUNT),
+        limits=thing(len(LIMITS_OF), **{name: COUNT for name in LIMITS_OF}) | {"description": "In rows; 0: no limit."},
+        limits_count=constant("rows"),
+        monitored=of("boolean"),
+        who=TEXT,
+        keys_per_person=COUNT,
+        cents_per_1000_rows=of("number"),
+        words=of("array", items=TEXT) | {"description": "The policy in sentences, as the page has them."},
+    ),
     "Rules": thing(1, object=constant("rules"), text=TEXT, accepted=of("boolean")),
     "Health": thing(
         4, status=constant("ok"), vault=constant("distillation, hands on"), api=constant("v1"), **{"class": TEXT}
@@ -173,6 +184,9 @@ WORDS = {
 LIMITS = {
     "RateLimit-Policy": {"description": 'the limits, such as "key";q=600;w=60', "schema": TEXT},
     "RateLimit": {"description": 'what is left of them, such as "key";r=599;t=60', "schema": TEXT},
+}
+REPLAYED = {
+    "Idempotent-Replayed": {"description": "there with a stored reply, which costs nothing", "schema": constant("true")}
 }
 
 
@@ -242,7 +256,7 @@ def document(victims, most_rows=MOST_ROWS):
         parameters=[NAME],
         requestBody=body(ref("Question")),
     )
-    predict["responses"]["200"]["headers"] = LIMITS
+    predict["responses"]["200"]["headers"] = LIMITS | REPLAYED
     submit = call(
         "Hand in a copy, to be scored",
         ref("Submission"),

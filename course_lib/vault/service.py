@@ -16,6 +16,7 @@ from course_lib.vault.limits import Steady
 from course_lib.vault.monitor import Eye
 from course_lib.vault.snapshot import snapshot, usage
 from course_lib.vault.watchers import Watchers
+from course_lib.vault.words import in_words
 
 
 class Service(Door):
@@ -100,7 +101,7 @@ class Service(Door):
         return usage(self, self.identify(token))
 
     def policy_view(self, token):
-        """What a key may know of the policy: what it gets, how much of it, at what price; not how it is watched."""
+        """What a key may know of the policy: what it gets, how much of it, at what price; how it is watched in words alone."""
         self.identify(token)
         force = self.policy
         return {
@@ -112,6 +113,7 @@ class Service(Door):
             "who": force.identity.who,
             "keys_per_person": force.identity.keys_per_person,
             "cents_per_1000_rows": force.price.cents_per_1000_rows,
+            "words": in_words(force),
         }
 
     def models(self, token):
