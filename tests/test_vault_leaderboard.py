@@ -9,7 +9,7 @@ import torch
 from starlette.requests import Request
 
 from course_lib import arena
-from course_lib.vault import leaderboard, openapi, submission
+from course_lib.vault import leaderboard, openapi, submission, tables
 from course_lib.vault.leaderboard import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, clustered
 from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
@@ -276,6 +276,30 @@ def test_a_policy_s_cost_to_honest_users_stands_beside_it(service, board):
     off = np.mean(np.abs(probs(x).max(1) - softer.max(1) / softer.sum(1)) > 0.1)
     assert [cost["confidence_lost"] for cost in costs.values()] == [0, 1, pytest.approx(off)] and 0 < off < 1
     assert [cost["label_lost"] for cost in costs.values()] == [0, 0, 0]
+
+
+def test_the_export_has_the_board_and_the_costs_as_the_page_has_them(service, board):
+    half = np.where(np.arange(10) < 5, WEIGHT, WEIGHT + RNG.normal(size=WEIGHT.shape))
+    ada, grace = key(service, "ada", questions=65), key(service, "grace", questions=10)
+    for token, model, body in (
+        (ada, "digits-linear", WRONG),
+        (ada, "digits-linear", EXACT),
+        (ada, "digits-net", linear(half)),
+        (grace, "digits-linear", linear(half)),
+    ):
+        board.submit(token, model, body)
+    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(10)
+    board.submit(ada, "digits-linear", exact(1))  # as close, but after more questions
+    shown, path = board.board(service.keys()), service.ledger.path
+    names, rows = tables.ask(path, tables.QUERIES["leaderboard"])
+    assert len(rows) == len(shown["entries"]) == 3
+    for row, entry in zip((dict(zip(names, row, strict=True)) for row in rows), shown["entries"], strict=True):
+        for share in ("agreement", "accuracy"):
+            assert [row.pop(share + end) for end in ("", "_low", "_high")] == entry.pop(share)
+        entry.pop("front")  # follows from the others
+        assert row == {"pseudonym": entry.pop("who")} | entry
+    names, rows = tables.ask(path, tables.QUERIES["honest_cost"])
+    assert [dict(zip(names, row, strict=True)) for row in rows] == shown["policies"] and len(rows) == 2
 
 
 def test_a_restart_keeps_the_board_as_it_was(tmp_path, clock):

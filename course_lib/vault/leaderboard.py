@@ -40,17 +40,6 @@ SELECT coalesce(sum(CASE WHEN k.pseudonym = :who THEN r.charged END), 0), coales
 FROM requests r JOIN keys k ON k.id = r.key
 WHERE (k.pseudonym = :who OR k.cohort = :cohort) AND r.model = :model AND r.status = 200
 """
-TABLES = """
-CREATE TABLE IF NOT EXISTS submissions (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, key INTEGER NOT NULL, model TEXT NOT NULL, architecture TEXT NOT NULL,
-    agreement REAL NOT NULL, agreement_low REAL NOT NULL, agreement_high REAL NOT NULL,
-    accuracy REAL NOT NULL, accuracy_low REAL NOT NULL, accuracy_high REAL NOT NULL,
-    questions INTEGER NOT NULL, cents REAL NOT NULL, policy TEXT NOT NULL, sha256 TEXT NOT NULL,
-    cohort_questions INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS honest_cost (  -- shares of the judge's pictures, by the policy in force
-    policy TEXT NOT NULL, model TEXT NOT NULL, label_lost REAL NOT NULL, confidence_lost REAL NOT NULL,
-    PRIMARY KEY (policy, model));
-"""
 
 
 def clustered(scores, base):
@@ -94,8 +83,6 @@ class Leaderboard:
             self._count(row, min(row["at"], now))  # the clock may have been ahead, and put right since
 
     def _begin(self, db):
-        for table in TABLES.split(";"):
-            db.execute(table)
         if "cohort_questions" not in [row[1] for row in db.execute("PRAGMA table_info(submissions)")]:  # an older vault
             db.execute("ALTER TABLE submissions ADD COLUMN cohort_questions INTEGER NOT NULL DEFAULT 0")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('judge_seed', ?)", (secrets.randbits(31),))

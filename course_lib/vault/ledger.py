@@ -40,6 +40,15 @@ CREATE TABLE IF NOT EXISTS alarms (
     rows INTEGER NOT NULL, ended REAL);
 CREATE TABLE IF NOT EXISTS pardons (at REAL NOT NULL, per TEXT NOT NULL, who TEXT NOT NULL, after INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS policies (version TEXT PRIMARY KEY, at REAL NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS submissions (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, key INTEGER NOT NULL, model TEXT NOT NULL, architecture TEXT NOT NULL,
+    agreement REAL NOT NULL, agreement_low REAL NOT NULL, agreement_high REAL NOT NULL,
+    accuracy REAL NOT NULL, accuracy_low REAL NOT NULL, accuracy_high REAL NOT NULL,
+    questions INTEGER NOT NULL, cents REAL NOT NULL, policy TEXT NOT NULL, sha256 TEXT NOT NULL,
+    cohort_questions INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS honest_cost (  -- shares of the judge's pictures, by the policy in force
+    policy TEXT NOT NULL, model TEXT NOT NULL, label_lost REAL NOT NULL, confidence_lost REAL NOT NULL,
+    PRIMARY KEY (policy, model));
 """
 VERSION = 1
 COLUMNS = (

@@ -11,7 +11,7 @@ SELECT r.id, r.at, k.pseudonym, r.cohort, r.model, r.rows, r.charged, r.status, 
 FROM requests r JOIN keys k ON k.id = r.key
 ORDER BY r.id""",
     "rows_per_minute": """
--- How many rows were answered in each minute, by key: the page's picture.
+-- How many rows were answered in each minute, by key. (The page draws rows per second, of all keys together.)
 SELECT CAST(r.at / 60 AS INTEGER) * 60 AS minute, k.pseudonym, r.cohort, sum(r.charged) AS rows
 FROM requests r JOIN keys k ON k.id = r.key
 WHERE r.status = 200
@@ -33,6 +33,26 @@ SELECT p.version, p.at, count(r.id) AS requests, coalesce(sum(r.charged), 0) AS 
 FROM policies p LEFT JOIN requests r ON r.policy = p.version AND r.status = 200
 GROUP BY p.version
 ORDER BY p.at""",
+    "leaderboard": """
+-- The page's plot, agreement against questions: the best copy of each key and model, in whole points, as the page has it.
+SELECT pseudonym, cohort, model, architecture, agreement, agreement_low, agreement_high, accuracy, accuracy_low, accuracy_high,
+       questions, cohort_questions, cents, policy, tries
+FROM (
+    SELECT k.pseudonym, k.cohort, s.model, s.architecture,
+           CAST(round(100 * s.agreement) AS INTEGER) AS agreement,
+           CAST(round(100 * s.agreement_low) AS INTEGER) AS agreement_low,
+           CAST(round(100 * s.agreement_high) AS INTEGER) AS agreement_high,
+           CAST(round(100 * s.accuracy) AS INTEGER) AS accuracy,
+           CAST(round(100 * s.accuracy_low) AS INTEGER) AS accuracy_low,
+           CAST(round(100 * s.accuracy_high) AS INTEGER) AS accuracy_high,
+           s.questions, s.cohort_questions, s.cents, s.policy, count(*) OVER (PARTITION BY s.key, s.model) AS tries,
+           row_number() OVER (PARTITION BY s.key, s.model ORDER BY round(100 * s.agreement) DESC, s.questions, s.id) AS place
+    FROM submissions s JOIN keys k ON k.id = s.key)
+WHERE place = 1
+ORDER BY model, agreement DESC, questions, pseudonym""",
+    "honest_cost": """
+-- What each policy costs honest users by what leaves: shares of pictures. Waiting and refusals are not counted.
+SELECT policy, model, label_lost, confidence_lost FROM honest_cost ORDER BY rowid""",
     "refusals": """
 -- What was refused, and why, by minute.
 SELECT f.minute * 60 AS minute, coalesce(k.pseudonym, 'nobody we know') AS who, f.status, f.reason, f.requests, f.rows
