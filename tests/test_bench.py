@@ -346,3 +346,17 @@ def test_a_question_that_was_charged_under_two_names_is_doubled(tmp_path):
     found = load_bench.in_the_ledger(tmp_path / "vault.db")
     world.service.close()
     assert load_bench.doubled(found, 2, 6) == 3 and found["names"] == {"a", "b", "b once more"}
+
+
+def test_the_load_bench_fails_where_a_bar_is_missed_or_a_client_goes_without():
+    load_bench = load("vault_load")
+    good = {"single_per_s": 1500.0, "single_p99_ms": 80.0, "batch_rows_per_s": 20000.0} | dict.fromkeys(
+        load_bench.NONE, 0
+    )
+    assert load_bench.missed(good) == []
+    (short,) = load_bench.missed(good | {"single_per_s": 1499.0})
+    assert short == "single_per_s is 1,499.0, wanted at least 1,500"
+    assert load_bench.missed(good | {"single_p99_ms": 81.0, "refused": 2}) == [
+        "single_p99_ms is 81.0, wanted at most 80",
+        "refused is 2, wanted 0",
+    ]
