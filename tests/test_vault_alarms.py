@@ -85,6 +85,25 @@ def test_an_hour_later_a_volume_is_no_longer_unusual(world, restart):
     assert w.status() == (200, None)
 
 
+def test_every_alarm_that_is_on_is_shown_and_of_those_that_ended_the_newest(world):
+    w = world('[monitor]\naction = "block"\nper = "key"\nvolume = 5')
+    tokens = [w.key(f"p{i}") for i in range(60)]
+    assert {w.status(6, token=token) for token in tokens} == {(403, "unusual")}
+    for _ in range(2):  # before a restart and after it
+        shown = w.service.snapshot()["alarms"]
+        assert [alarm["key"] for alarm in shown] == list(range(61, 1, -1)) and alarms(w)[0][-1] is False
+        w.restart()
+    for i in range(60):
+        w.clock.now += 1
+        w.service.pardon(key_id=2 + i if i < 58 else 119 - i)  # key 61 before key 60
+    w.status(6, token=tokens[0])
+    for _ in range(2):
+        shown = w.service.snapshot()["alarms"]
+        assert [(a["key"], a["ended"] is None) for a in shown] == [(2, True), *((i, False) for i in range(61, 11, -1))]
+        assert w.service.snapshot()["totals"]["alarms"] == 61
+        w.restart()
+
+
 def test_coarsen_gives_the_label_alone_while_it_is_unusual(world):
     w = world(policy("coarsen"))
     ask_odd(w, 99)

@@ -346,7 +346,8 @@ def test_an_alarm_that_comes_while_the_page_is_made_spoils_nothing(world, monkey
     w.ask(6)
 
     def sentence(alarm):
-        w.service.watchers.alarms.append(alarm)
+        w.service.watchers.on["key", len(w.service.watchers.on)] = {("toy", "volume"): alarm}
+        w.service.watchers.ended.append(alarm)
         return "unusual"
 
     monkeypatch.setattr(Alarm, "sentence", sentence)

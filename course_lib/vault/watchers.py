@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from course_lib.vault.false_alarms import BELOW
 from course_lib.vault.monitor import NAMES, Seen, Watch
 
-SHOWN = 50  # the newest alarms that are kept at hand; the ledger has all
+SHOWN = 50  # of the alarms that have ended, the newest are kept at hand; the ledger has all
 REMEMBERED = 500  # the newest questions that were seen and then refused
 
 
@@ -48,22 +48,23 @@ class Watchers:
     def __init__(self, eyes, ledger, rate):
         self.eyes, self.ledger, self.rate = eyes, ledger, rate
         self.members = {}  # cohort: the ids of the keys that asked for it
-        self.watches, self.alarms = {}, deque(maxlen=SHOWN)
+        self.watches, self.ended = {}, deque(maxlen=SHOWN)
         self.on = {}  # subject: {(model, statistic): Alarm}
         reader = ledger.reader()
-        rows = reader.execute("SELECT * FROM alarms ORDER BY id").fetchall()
+        rows = reader.execute("SELECT * FROM alarms ORDER BY ended, id").fetchall()
         self.pardons = {
             (row["per"], int(row["who"]) if row["per"] == "key" else row["who"]): row["last"]
             for row in reader.execute("SELECT per, who, max(after) AS last FROM pardons GROUP BY per, who")
         }
         reader.close()
-        self.next, self.count = (rows[-1]["id"] + 1 if rows else 1), len(rows)
+        self.next, self.count = max((row["id"] for row in rows), default=0) + 1, len(rows)
         for row in rows:
             who = row["key"] if row["per"] == "key" else row["cohort"]
             alarm = Alarm(row["id"], row["at"], row["per"], who, *row[5:])
-            self.alarms.append(alarm)
             if alarm.ended is None:
                 self.on.setdefault((alarm.per, who), {})[alarm.model, alarm.statistic] = alarm
+            else:
+                self.ended.append(alarm)
 
     def see(self, subjects, model, seen, settings, now):
         """Take in the rows of one question, for each of its subjects, and judge."""
@@ -99,6 +100,12 @@ class Watchers:
     def alarmed(self, subjects):
         """The alarms that are on for any of the subjects."""
         return [a for subject in subjects for a in list(self.on.get(subject, {}).values())] if self.on else []
+
+    def alarms(self):
+        """Every alarm that is on, however many, and the newest of those that have ended; newest first."""
+        on = self.alarmed(list(self.on))
+        found = {alarm.id: alarm for alarm in on + list(self.ended)}  # one that ends meanwhile is in both
+        return [found[i] for i in sorted(found, reverse=True)]
 
     def pardon(self, subject, now):
         """A person has looked: alarms end, and the subject's numbers start afresh, also after a restart."""
@@ -151,7 +158,6 @@ class Watchers:
 
     def _begin(self, subject, alarm):
         self.next, self.count = self.next + 1, self.count + 1
-        self.alarms.append(alarm)
         self.on.setdefault(subject, {})[alarm.model, alarm.statistic] = alarm
         key, cohort = (alarm.who, None) if alarm.per == "key" else (None, alarm.who)
         self.ledger.note(
@@ -162,6 +168,7 @@ class Watchers:
 
     def _end(self, subject, alarm, now):
         alarm.ended = now
+        self.ended.append(alarm)
         del self.on[subject][alarm.model, alarm.statistic]
         if not self.on[subject]:
             del self.on[subject]

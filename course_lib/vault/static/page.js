@@ -2,7 +2,7 @@
 // Whatever came from people (a pseudonym, a cohort) becomes text, never markup.
 // instructor.js builds on it, and hangs its own doings on `hooks`.
 
-export const hooks = { signedOut: null, row: null, alarm: null, drawn: null };
+export const hooks = { signedOut: null, row: null, cohort: null, alarm: null, drawn: null };
 const instructor = document.body.dataset.view === "instructor";
 const address = instructor ? "/live/instructor" : "/live/state";
 export const $ = (id) => document.getElementById(id);
@@ -158,8 +158,9 @@ function drawKeys(state) {
 }
 
 function drawCohorts(cohorts) {
-  table("cohorts-table", [["Cohort"], ["Keys", "number"], ["Questions", "number"], ["per second", "number"], ["Budget left"]],
-    cohorts.map((one) => ({ name: one.name, cells: [one.name + (one.unusual.length ? " ▲ unusual" : ""), whole(one.keys), whole(one.rows), rate(one.rows_per_second), budget(one)] })), "No cohort yet.");
+  table("cohorts-table", [["Cohort"], ["Keys", "number"], ["Questions", "number"], ["per second", "number"], ["Budget left"], ...(hooks.cohort ? [["Do"]] : [])],
+    cohorts.map((one) => ({ name: one.name, cells: [one.name + (one.unusual.length ? " ▲ unusual" : ""), whole(one.keys), whole(one.rows), rate(one.rows_per_second), budget(one),
+      ...(hooks.cohort ? [hooks.cohort(one)] : [])] })), "No cohort yet.");
 }
 
 const FOLLOWS = { log: "it is written down", slow: "it is slowed down", coarsen: "it gets labels only", block: "it gets no answers" };
@@ -177,8 +178,8 @@ function drawAlarms(alarms) {
   $("ended-title").textContent = `Ended: ${ended.length}`;
   $("ended-alarms").replaceChildren(...ended.map((a) => item([a])));
   const newest = alarms[0];
-  if (newest && told !== null && newest.id !== told) $("alarm-said").textContent = `${newest.per} ${newest.who}, ${words(newest)}`;
-  told = newest?.id ?? 0;
+  if (newest && told !== null && newest.id > told) $("alarm-said").textContent = `${newest.per} ${newest.who}, ${words(newest)}`;
+  told = Math.max(told ?? 0, newest?.id ?? 0);
 }
 
 function drawPolicy(policy) {
