@@ -2,7 +2,7 @@
 
 course vault serve              a vault for this computer; with --lan, for a class
 course vault init --class NAME  a folder for a class: its policy to edit, its instructor's key
-course vault key ...            new, list, revoke, expire
+course vault key ...            new, list, revoke, lift, expire
 course vault policy check FILE  whether a policy can be, and what it says
 course vault report             what was asked, by whom, at which price; what was unusual
 course vault export FOLDER      the ledger as CSV files, and the SQL behind each of them
@@ -49,7 +49,7 @@ def add_to(commands):
         "--class", dest="class_name", required=True, metavar="NAME", help="a-z, 0-9 and -, such as autumn-2026"
     )
 
-    vault_key = verbs.add_parser("key", allow_abbrev=False, help="new, list, revoke, expire")
+    vault_key = verbs.add_parser("key", allow_abbrev=False, help="new, list, revoke, lift, expire")
     key = vault_key.add_subparsers(dest="what", required=True, metavar="COMMAND")
     new = verb("new", "a key, shown once", key)
     new.add_argument("pseudonym", help="no person's name; with --count, the first part of each: ant-01, ant-02, ...")
@@ -60,6 +60,10 @@ def add_to(commands):
     new.add_argument("--hours", type=float, help="until it expires; else it ends with the class")
     verb("list", "every key: pseudonym, what it spent, whether it still opens", key)
     verb("revoke", "close a key", key).add_argument("id", type=int, help="its number in `course vault key list`")
+    lift = verb("lift", "after a look: alarms end, and what was counted starts afresh", key)
+    whose = lift.add_mutually_exclusive_group(required=True)
+    whose.add_argument("who", nargs="?", help="its pseudonym, or its number in `course vault key list`")
+    whose.add_argument("--cohort", metavar="NAME", help="a whole cohort's alarms")
     verb("expire", "the class is over: every learner's key ends", key)
 
     policy = verbs.add_parser("policy", allow_abbrev=False, help="check a policy file")
@@ -269,6 +273,27 @@ def key_revoke(options, folder):
     return 0
 
 
+def key_lift(options, folder):
+    with instructor(folder) as tell:
+        if options.cohort is not None:
+            tell("lift", {"cohort": options.cohort})
+        for key in [] if options.who is None else keys_of(tell, options.who):
+            tell("lift", {"key": key})
+    print(f"{options.who or 'The cohort ' + options.cohort} starts afresh.")
+    return 0
+
+
+def keys_of(tell, who):
+    """The numbers of the keys of a pseudonym, or of the one key with that number."""
+    keys = tell("state")["keys"]
+    found = [key["id"] for key in keys if key["pseudonym"] == who] or [
+        key["id"] for key in keys if str(key["id"]) == who
+    ]
+    if not found:
+        raise Refused(f"No key has the pseudonym or the number {who!r}; see: python -m course_lib vault key list")
+    return found
+
+
 def key_expire(options, folder):
     with instructor(folder) as tell:
         name = tell("expire", {})["class"]
@@ -308,6 +333,8 @@ def report(options, folder):
         rate = "not measured" if rate is None else f"{rate:.1%}"
         rows.append([alarm["who"], alarm["per"], alarm["statistic"], *numbers, alarm["action"], rate])
     print(columns(rows))
+    if more := totals["alarms"] - len(state["alarms"]):
+        print(f"{more:,} more, older, have ended; all are in: python -m course_lib vault export FOLDER")
     return 0
 
 
@@ -386,6 +413,7 @@ VERBS = {
     "key_new": key_new,
     "key_list": key_list,
     "key_revoke": key_revoke,
+    "key_lift": key_lift,
     "key_expire": key_expire,
     "policy_check": policy_check,
     "report": report,

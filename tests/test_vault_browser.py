@@ -296,3 +296,21 @@ def test_two_keys_of_one_name_keep_a_row_each_and_revoke_is_the_row_s_own(browse
         second: False,
     }
     assert watching.wrong == []
+
+
+def test_who_is_unusual_is_lifted_from_its_own_row_by_keyboard(browser, vault):
+    vault.set_policy('[monitor]\naction = "block"\nvolume = 5\n')
+    for name in ("calm-lark", "blue-fox"):
+        with pytest.raises(Refused, match="Your teacher can look at it and lift it"):
+            vault.oracle(name)(np.zeros((60, 64)))
+    watching = Watching(browser)
+    desk = watching.open(f"{vault.address}/instructor#key={vault.keys['teacher']}")
+    expect(desk.locator("#keys-table button", has_text="Lift")).to_have_count(2)
+    for table, whose in (("#keys-table", "key calm-lark"), ("#cohorts-table", "cohort green")):
+        desk.locator(table).get_by_role("button", name=f"Lift the alarm on {whose}").press("Enter")
+        desk.keyboard.press("Tab")
+        desk.keyboard.press("Enter")
+        expect(desk.locator("#did")).to_contain_text("starts afresh")
+        expect(desk.locator(table).get_by_role("button", name=f"Lift the alarm on {whose}")).to_have_count(0)
+    expect(desk.locator("#keys-table button", has_text="Lift")).to_have_count(1)
+    assert watching.wrong == []

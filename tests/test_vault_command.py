@@ -90,6 +90,53 @@ def test_a_revoked_key_and_a_class_that_is_over_are_listed_as_such(made):
     assert re.search(r"^3 +bee .* expired$", made("key", "list")[1], re.M)
 
 
+def lifted(made):
+    """By its pseudonym, its number, and a cohort by its name; and nobody else."""
+    assert made("key", "lift", "ada") == (0, "ada starts afresh.\n", "")
+    assert made("key", "lift", "2")[0] == 0
+    assert made("key", "lift", "--cohort", "class") == (0, "The cohort class starts afresh.\n", "")
+    for wrong in ("nobody", "99"):
+        code, _, err = made("key", "lift", wrong)
+        assert code == 1 and f"No key has the pseudonym or the number '{wrong}'" in err
+    assert "no key of a cohort 'nobody'" in made("key", "lift", "--cohort", "nobody")[2]
+
+
+def test_a_blocked_learner_is_lifted_while_a_server_runs(made):
+    (made.folder / "policy.toml").write_text('[monitor]\naction = "block"\nvolume = 5\n')
+    served = Served(made.folder)
+    vault_command.write_note(made.folder / "server.json", served.port, "autumn", served.control)
+    try:
+        assert [served.ask([ROW] * n)[0] for n in (5, 1)] == [200, 403]
+        lifted(made)
+        assert served.ask([ROW])[0] == 200
+    finally:
+        served.close()
+
+
+def test_a_blocked_learner_is_lifted_while_no_server_runs(made):
+    (made.folder / "policy.toml").write_text('[monitor]\naction = "block"\nvolume = 5\n')
+    service = Service(made.folder, victims=TOY)
+    service.ask(service.new_key("ada", accepted=True), "toy", [ROW] * 6).exception()
+    assert [bool(key["unusual"]) for key in service.keys()] == [False, True]
+    service.close()
+    lifted(made)
+    service = Service(made.folder, victims=TOY)
+    assert [key["unusual"] for key in service.keys()] == [[], []]
+    service.close()
+
+
+def test_a_report_says_how_many_alarms_it_leaves_out(made):
+    (made.folder / "policy.toml").write_text('[monitor]\nper = "key"\nvolume = 5\n')
+    service = Service(made.folder, victims=TOY)
+    token = service.new_key("ant", accepted=True)
+    for _ in range(53):
+        service.ask(token, "toy", [ROW] * 6).result()
+        service.pardon(key_id=2)
+    service.close()
+    report = made("report")[1]
+    assert report.count("volume") == 50 and "3 more, older, have ended" in report
+
+
 def test_a_policy_is_checked_with_its_line(course, tmp_path):
     (tmp_path / "good.toml").write_text("[output]\ndecimals = 3\n")
     (tmp_path / "bad.toml").write_text("[output]\ndecimal = 3\n")

@@ -1,4 +1,4 @@
-"""What an instructor tells a vault: keys, revoke, expire, pause, policy, forget, stop, state.
+"""What an instructor tells a vault: keys, revoke, lift, expire, pause, policy, forget, stop, state.
 
 The same calls over HTTP (POST /v1/instructor/NAME, from the vault's own computer only) and in this process.
 """
@@ -42,6 +42,18 @@ def desk(service, stop=lambda: None):
             raise Refusal(404, error.args[0], "no-key") from None
         return {"object": "key", "id": key, "revoked": True}
 
+    def lift(said):
+        key, cohort = fields(said, key=(int, None), cohort=(str, None))
+        if (key is None) == (cohort is None):
+            raise malformed("Say whose alarms end: a `key`, by its number, or a `cohort`, by its name.")
+        if key is not None and key not in service.keyring.by_id:
+            raise Refusal(404, f"there is no key {key}", "no-key")
+        seen = cohort in service.books.cohort_rows or service.watchers.alarmed([("cohort", cohort)])
+        if cohort is not None and not seen:
+            raise Refusal(404, f"no key of a cohort {cohort[:64]!r} has asked anything", "no-cohort")
+        service.pardon(key_id=key, cohort=cohort)
+        return {"object": "alarm", "lifted": True}
+
     def expire(said):
         fields(said)
         service.expire(service.class_name)
@@ -73,7 +85,7 @@ def desk(service, stop=lambda: None):
         stop()
         return {"object": "vault", "stopping": True}
 
-    calls = (state, keys, revoke, expire, pause, policy, forget)
+    calls = (state, keys, revoke, lift, expire, pause, policy, forget)
     return {call.__name__: call for call in calls} | {"stop": stopping}
 
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from course_lib.vault import replies
 from course_lib.vault.desk import desk
 from course_lib.vault.policy import PolicyError
-from course_lib.vault.reading import fields, malformed, read_json
+from course_lib.vault.reading import fields, read_json
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.rules import RULES
 from course_lib.vault.words import in_words
@@ -195,19 +195,7 @@ def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
             return replies.reply({"detail": str(error), "line": error.line}, 422)
         return {"object": "policy", "version": service.policy.version}
 
-    def lift(said):
-        key, cohort = fields(said, key=(int, None), cohort=(str, None))
-        if (key is None) == (cohort is None):
-            raise malformed("Say whose alarms end: a `key`, by its number, or a `cohort`, by its name.")
-        if key is not None and key not in service.keyring.by_id:
-            raise Refusal(404, f"there is no key {key}", "no-key")
-        seen = cohort in service.books.cohort_rows or service.watchers.alarmed([("cohort", cohort)])
-        if cohort is not None and not seen:
-            raise Refusal(404, f"no key of a cohort {cohort[:64]!r} has asked anything", "no-cohort")
-        service.pardon(key_id=key, cohort=cohort)
-        return {"object": "alarm", "lifted": True}
-
-    calls = desk(service, stop) | {"policy": policy, "lift": lift}
+    calls = desk(service, stop) | {"policy": policy}
     return [
         *(Route(address, file, methods=["GET"]) for address in files),
         Route("/live/state", state, methods=["GET"]),

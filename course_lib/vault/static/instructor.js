@@ -60,16 +60,19 @@ hooks.row = (key, called) => {
       say("did", await send("forget", { pseudonym: key.pseudonym }), "It is forgotten."), poll();
   };
   const button = (words, doing) => make("button", { type: "button", class: "small danger", "aria-label": `${words} ${called}`, onclick: doing }, words);
-  return make("span", { class: "tag" }, key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
+  return make("span", { class: "tag" }, key.unusual.length ? lifter("key", called, { key: key.id }) : null,
+    key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
 };
 
-hooks.alarm = (alarm) => {
+function lifter(per, who, whose) {
   const lift = async () => {
-    if (await sure(`Lift the alarm on ${alarm.who}?`, "You have looked at it and it is all right: all its alarms end, and its numbers start afresh.", "Lift"))
-      say("did", await send("lift", alarm.per === "key" ? { key: alarm.key } : { cohort: alarm.who }), `${alarm.who} starts afresh.`), poll();
+    if (await sure(`Lift the alarm on ${who}?`, "You have looked at it and it is all right: all its alarms end, and its numbers start afresh.", "Lift"))
+      say("did", await send("lift", whose), `${who} starts afresh.`), poll();
   };
-  return make("button", { type: "button", class: "small", "aria-label": `Lift the alarm on ${alarm.per} ${alarm.who}`, onclick: lift }, "Lift");
-};
+  return make("button", { type: "button", class: "small", "aria-label": `Lift the alarm on ${per} ${who}`, onclick: lift }, "Lift");
+}
+hooks.cohort = (one) => (one.unusual.length ? lifter("cohort", one.name, { cohort: one.name }) : "");
+hooks.alarm = (alarm) => lifter(alarm.per, alarm.who, alarm.per === "key" ? { key: alarm.key } : { cohort: alarm.who });
 
 $("new-key").addEventListener("submit", async (event) => {
   event.preventDefault();
