@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from course_lib.vault import client, openapi, rules
+from course_lib.vault import client, openapi, policy, rules
 from course_lib.vault.words import in_words
 from tests.vault_served import ROW, Served
 from tests.vault_world import TOY, softmax
@@ -353,6 +353,35 @@ def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
         assert len(set(seen)) == 2 and served.service.policy.output.decimals == 3
     finally:
         served.service.close()
+
+
+def test_a_file_that_is_no_policy_is_told_to_the_instructor_until_a_good_one_comes(tmp_path, monkeypatch):
+    """Also where reading it goes wrong in a way that nobody foresaw: the watch goes on."""
+    import asyncio
+
+    served = Served(tmp_path)
+    path, service, told = served.service.policy_path, served.service, []
+    texts = ["[output]\ndecimals = 77\n", "a=" + "[" * 3000, "a strange one", "[output]\ndecimals = 4\n"]
+    load, told_now = policy.load, lambda: told.append(service.snapshot()["policy"]["refused"])
+    monkeypatch.setattr(policy, "load", lambda path: 1 / 0 if "strange" in path.read_text() else load(path))
+    steps = [step for text in texts for step in (lambda text=text: path.write_text(text), lambda: None, told_now)]
+
+    async def sleep(_):
+        if not steps:
+            raise asyncio.CancelledError
+        steps.pop(0)()
+
+    served.app.stop()
+    served.thread.join(20)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(served.app.watch_policy(sleep=sleep))
+        assert [said and said["line"] for said in told] == [2, None, None, None] and told[3] is None
+        words = ("policy.toml, line 2: decimals", "policy.toml, a policy has short numbers", "in the terminal")
+        assert all(words[i] in told[i]["reason"] for i in range(3))
+        assert service.policy.output.decimals == 4
+    finally:
+        service.close()
 
 
 def test_what_is_refused_on_sight_is_counted_too(vault):

@@ -8,7 +8,7 @@ import pytest
 
 from course_lib.vault import openapi, page
 from course_lib.vault.leaderboard import Leaderboard
-from course_lib.vault.policy import Policy, parse
+from course_lib.vault.policy import Policy, PolicyError, parse
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
 from course_lib.vault.words import in_words
@@ -281,6 +281,18 @@ def test_a_policy_with_a_mistake_is_refused_with_its_line_and_the_old_one_stays(
     said = ask(world.app, "POST", "/live/policy", {"text": "[output]\nkind = 3\n", "base": before}, headers)
     assert said.status == 422 and said.json()["line"] == 2 and "line 2" in said.json()["detail"]
     assert world.service.policy.version == before
+
+
+def test_a_file_that_is_no_policy_is_told_to_the_instructor_alone(world):
+    headers = world.signed_in()
+    world.service.policy_path.write_text("[output]\nkind = 3\n", encoding="utf-8")
+    with pytest.raises(PolicyError):
+        world.service.reload_policy()
+    said = ask(world.app, "GET", "/live/instructor", headers=headers).json()["policy"]["refused"]
+    assert said["line"] == 2 and said["reason"].startswith("policy.toml, line 2: kind takes")
+    assert "refused" not in ask(world.app, "GET", "/live/state").json()["policy"]
+    ask(world.app, "POST", "/live/policy", {"text": ""}, headers)
+    assert ask(world.app, "GET", "/live/instructor", headers=headers).json()["policy"]["refused"] is None
 
 
 def test_a_policy_is_in_force_from_the_next_question_on_and_overwrites_nothing_newer(world):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from course_lib.vault import policy
-from course_lib.vault.policy import Policy, PolicyError
+from course_lib.vault.policy import Policy, PolicyError, parse
 from course_lib.vault.reading import MOST_ROWS
 
 
@@ -66,6 +66,16 @@ def test_what_is_wrong_is_said_with_its_line(text, line, sentence):
     with pytest.raises(PolicyError, match=sentence) as error:
         policy.parse(text)
     assert error.value.line == line and str(error.value).startswith(f"line {line}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a=" + "[" * 3000, "a=" + "{a=" * 3000, "output = " + "[" * 900 + "]" * 900]
+    + [f"[monitor]\nood_share = {'9' * digits}" for digits in (400, 5000)],
+)
+def test_what_python_itself_cannot_hold_is_told_in_a_sentence_too(text):
+    with pytest.raises(PolicyError, match="short numbers and a few brackets"):
+        parse(text)
 
 
 def test_a_file_is_named_in_its_error(tmp_path):

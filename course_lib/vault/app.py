@@ -126,6 +126,8 @@ class App:
                     log.warning("The policy %s is in force.", self.service.policy.version)
                 except PolicyError as error:
                     log.warning("The policy stays as it was: %s", error)
+                except Exception:  # the next text may be a good one
+                    log.exception("The policy stays as it was")
 
     def check_host(self, headers):
         """A page of another site cannot reach us under a name that it made point here (DNS rebinding)."""

@@ -81,7 +81,7 @@ def states(service, board):
     everybody = now | {"board": board.board(now["keys"]) if board else None}
     everybody["keys"] = [without(key, "id") for key in now["keys"] if key["scope"] != "instructor"]
     everybody["alarms"] = [without(alarm, "key", "value", "threshold") for alarm in now["alarms"]]
-    everybody["policy"] = without(now["policy"], "text")
+    everybody["policy"] = without(now["policy"], "text", "refused")
     return {"class": everybody, "instructor": now}
 
 

@@ -151,6 +151,17 @@ def load(path):
 def parse(text):
     """The policy in a text; what it does not say is as in Policy(). Raises PolicyError with the line."""
     try:
+        return _parsed(text)
+    except PolicyError:
+        raise
+    except (RecursionError, ValueError, OverflowError):  # what no setting needs, and Python's own limits stop
+        raise PolicyError(
+            "a policy has short numbers and a few brackets; this has far longer ones, or far more"
+        ) from None
+
+
+def _parsed(text):
+    try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))

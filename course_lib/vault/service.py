@@ -44,6 +44,7 @@ class Service(Door):
             victims = trained.victims(data)
         super().__init__(victims, Steady(clock))
         self.folder = Path(folder)
+        self.refused_policy = None  # {"line", "reason"} of the file's newest text, where it is no policy
         self.policy_path = Path(policy_path) if policy_path else self.folder / "policy.toml"
         self.ledger = Ledger(folder, self._committed, serving, max_pages)
         try:
@@ -179,8 +180,14 @@ class Service(Door):
         self.paused = bool(paused)
 
     def reload_policy(self):
-        """Read the file again. Raises PolicyError, and then the old policy stays."""
-        self._adopt(policy.load(self.policy_path))
+        """Read the file again. Raises PolicyError, and then the old policy stays, and refused_policy says why."""
+        try:
+            self._adopt(policy.load(self.policy_path))
+        except Exception as error:
+            told = isinstance(error, policy.PolicyError)
+            reason = str(error) if told else "the vault made a mistake; its own words are in the terminal where it runs"
+            self.refused_policy = {"line": error.line if told else None, "reason": reason}
+            raise
 
     def set_policy(self, text):
         """Put another policy into the file and into force. Raises PolicyError or Refusal, and then the old one stays."""
@@ -204,7 +211,7 @@ class Service(Door):
 
     def _adopt(self, new):
         with self.lock:
-            self.policy, now = new, self.clock()
+            self.policy, self.refused_policy, now = new, None, self.clock()
             self.limits_of.clear()
             self.ledger.note("INSERT OR IGNORE INTO policies VALUES (?, ?, ?)", (new.version, now, new.text))
             self.watchers.judge_all(new.monitor, now)

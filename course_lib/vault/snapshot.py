@@ -31,7 +31,12 @@ def snapshot(service):
         "keys": [_key(service, key, key_rates, per_row, now) for key in keys],
         "cohorts": [_cohort(service, name, names[name], cohort_rates, per_row) for name in sorted(names)],
         "alarms": [_alarm(service, alarm) for alarm in watchers.alarms()],
-        "policy": {"version": policy.version, "text": policy.text, "models": list(service.victims)},
+        "policy": {
+            "version": policy.version,
+            "text": policy.text,
+            "models": list(service.victims),
+            "refused": service.refused_policy,
+        },
     }
 
 

@@ -92,6 +92,8 @@ hooks.drawn = (state) => {
   $("pause").dataset.next = state.paused ? "no" : "yes";
   if (known === null) load(state.policy);
   $("policy-newer").hidden = state.policy.version === known;
+  const { refused } = state.policy, words = refused ? `✕ The file that was saved is refused, and this policy stays: ${sentence(refused.reason)}` : "";
+  if ($("policy-refused").textContent !== words) $("policy-refused").textContent = words; // a screen reader hears changes only
   $("policy-load").onclick = () => load(state.policy);
 };
 
