@@ -190,6 +190,17 @@ def test_a_network_s_volume_grows_with_the_keys_that_ask_from_it(world):
     assert w.status(11, token=tokens[1], address="198.51.100.1") == (403, "unusual")
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_who_asked_in_an_earlier_lesson_makes_no_room_for_who_asks_today(world, restart):
+    off = "coverage = 0\nprada_delta = 0\nood_share = 0\nduplicate_share = 0\n"
+    w = world(f'[monitor]\naction = "block"\nper = "cohort"\nvolume = 10\n{off}')
+    assert {w.status(token=w.key(f"p{i}")) for i in range(20)} == {(200, None)}
+    w.clock.now += 3660
+    w.restart() if restart else None
+    assert w.status(10) == (200, None) and w.status() == (403, "unusual")
+    assert w.service.snapshot()["alarms"][0]["threshold"] == 10
+
+
 def test_a_restart_rebuilds_the_monitor_from_the_ledger(world):
     w = world(policy("log"))
     ask_odd(w, 60)

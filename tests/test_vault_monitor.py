@@ -20,12 +20,12 @@ def labels_of(x):
     return (x[:, 0] > 0.5).astype(int) + (x[:, 1] > 0.5)
 
 
-def fed(x, sizes=1, watch=None, per="key", now=0.0):
+def fed(x, sizes=1, watch=None, per="key", now=0.0, key=None):
     """A Watch that has seen rows x in requests of so many rows each."""
     watch = watch or Watch(EYE.near, per)
     for start in range(0, len(x), sizes):
         part = x[start : start + sizes]
-        watch.see(EYE.features(part, labels_of(part)), now)
+        watch.see(EYE.features(part, labels_of(part)), now, key)
     return watch
 
 
@@ -153,9 +153,22 @@ def test_a_clock_that_goes_back_takes_nothing_from_the_last_hour():
 
 
 def test_a_cohort_may_ask_as_much_as_all_its_keys_and_is_not_judged_by_coverage():
-    watch = fed(np.random.default_rng(7).uniform(size=(300, 6)), 50, per="cohort")
-    assert set(watch.unusual(Monitor(volume=100, coverage=0.1), keys=2)) == {"volume"}
-    assert watch.unusual(Monitor(volume=100, coverage=0.1), keys=3) == {}
+    x, settings = np.random.default_rng(7).uniform(size=(300, 6)), Monitor(volume=100, coverage=0.1)
+    watch = fed(x[:240], 50, per="cohort", key=1)
+    fed(x[240:270], watch=watch, key=2)
+    assert set(watch.unusual(settings)) == {"volume"} and watch.unusual(settings)["volume"] == (270, 200)
+    fed(x[270:], watch=watch, key=3)
+    assert watch.unusual(settings) == {}
+
+
+def test_keys_of_earlier_lessons_add_nothing_to_what_a_cohort_may_ask():
+    watch, settings = Watch(EYE.near, "cohort"), Monitor(volume=100)
+    for key in range(40):
+        fed(REFERENCE[:1], watch=watch, key=key)
+    fed(REFERENCE[:202], 101, watch, now=3540.0, key=40)
+    assert watch.unusual(settings) == {} and watch.keys() == 41
+    watch.pass_time(3600.0)
+    assert watch.unusual(settings)["volume"] == (202, 100) and set(watch.askers) == {40}
 
 
 def test_a_threshold_of_nothing_judges_nothing():

@@ -23,7 +23,8 @@ def measure(victim, x, y, days=DAYS, seed=0):
     """The extremes of honest users that ask copies of pictures x (N, 1, 8, 8), y (N,): a function of the arguments.
 
     {"key": {behaviour: {statistic: [one value per user]}}, "cohort": {"a day": {...}}}: an honest cohort is a day with all
-    behaviours in it. A value is None where there was never enough to judge. A cohort's volume is per key.
+    behaviours in it. A value is None where there was never enough to judge. A cohort's volume is per key that asked
+    in the hour.
     """
     eye, out = Eye(victim.reference, seed), {"key": {}, "cohort": {}}
     with Progress(f"honest users of {victim.name}, {days} days", days) as progress:
@@ -34,9 +35,10 @@ def measure(victim, x, y, days=DAYS, seed=0):
                 watch = watches.setdefault(question.user, Watch(eye.near))
                 seen = eye.features(question.x, victim.answer(question.x).argmax(1))
                 for who, one in ((question.user, watch), (None, cohort)):
-                    one.see(seen, question.at)
-                    extremes[who] = _further(extremes.get(who), one.numbers())
-            extremes[None]["volume"] /= len(watches)
+                    one.see(seen, question.at, question.user)
+                    numbers = one.numbers()
+                    numbers["volume"] /= one.keys()
+                    extremes[who] = _further(extremes.get(who), numbers)
             for who, values in extremes.items():
                 per, kind = ("cohort", "a day") if who is None else ("key", honest.behaviour_of(who))
                 for statistic, value in values.items():
@@ -55,8 +57,8 @@ def measured(victim, x, y, days=DAYS):
     digest = hashlib.sha256(f"{victim.name} {days}".encode())
     for part in (victim.answer(victim.reference[:200]), victim.reference, x.numpy(), y.numpy()):
         digest.update(np.ascontiguousarray(part).tobytes())
-    for module in (honest, monitor, prada):
-        digest.update(Path(module.__file__).read_bytes())
+    for file in (__file__, honest.__file__, monitor.__file__, prada.__file__):
+        digest.update(Path(file).read_bytes())
     path = keep_folder() / "models" / f"{victim.name}-honest-{digest.hexdigest()[:16]}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -141,6 +141,7 @@ class Watch:
     def __init__(self, near, per="key"):
         self.near, self.per, self.rows = near, per, 0
         self.minutes = deque()  # [minute, rows] of the last hour
+        self.askers = {}  # key: the minute in which it asked last
         self.hour = 0
         self.visited = set()
         self.odd, self.again = _Share(), _Share()
@@ -148,10 +149,11 @@ class Watch:
         self.distances, self.taken = np.empty(DISTANCES), 0
         self.w = None
 
-    def see(self, seen, now):
-        """Take in rows, in order; seen.distances gets each row's distance, nan for a label's first."""
+    def see(self, seen, now, key=None):
+        """Take in rows that a key asked, in order; seen.distances gets each row's distance, nan for a label's first."""
         self.rows += len(seen.labels)
         self._hour(now, len(seen.labels))
+        self.askers[key] = self.minutes[-1][0]
         if seen.points is None:
             nearest = seen.distances[self.per]
             for label, distance, z in zip(seen.labels, nearest, seen.z, strict=True):
@@ -186,6 +188,12 @@ class Watch:
         """No question, but time has passed: the last hour is another one."""
         self._hour(now, 0)
 
+    def keys(self):
+        """How many keys asked in the last hour; one, where none did."""
+        first = self.minutes[0][0]
+        self.askers = {key: minute for key, minute in self.askers.items() if minute >= first}
+        return max(1, len(self.askers))
+
     def numbers(self):
         """{statistic: its value now}; None where there is not yet enough to judge."""
         return {
@@ -196,14 +204,17 @@ class Watch:
             "duplicate_share": self.again.share(),
         }
 
-    def unusual(self, settings, keys=1):
-        """{statistic: (value, threshold)} of what is beyond the policy's [monitor] now. keys: how many a cohort has.
+    def unusual(self, settings):
+        """{statistic: (value, threshold)} of what is beyond the policy's [monitor] now.
 
-        A cohort is not judged by coverage: forty honest people together visit everything.
+        A cohort's threshold of volume is a key's times the keys that asked in the last hour. It is not judged by coverage:
+        forty honest people together visit everything.
         """
         out = {}
-        if settings.volume and self.hour > settings.volume * keys:
-            out["volume"] = (self.hour, settings.volume * keys)
+        if settings.volume and self.hour > settings.volume:
+            most = settings.volume * (self.keys() if self.per == "cohort" else 1)
+            if self.hour > most:
+                out["volume"] = (self.hour, most)
         if settings.coverage and self.per == "key" and len(self.visited) > settings.coverage * CELLS:
             out["coverage"] = (len(self.visited) / CELLS, settings.coverage)
         if settings.prada_delta and self.w is not None and self.w < settings.prada_delta:

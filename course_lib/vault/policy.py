@@ -101,7 +101,9 @@ class Monitor:
     coverage: float = _number(
         0.98, 0.0, 1.0, "alarm where a key has visited more than this share of the input space's cells"
     )
-    volume: int = _number(20_000, 0, 10**9, "alarm at more rows than this in an hour; a cohort's: times its keys")
+    volume: int = _number(
+        20_000, 0, 10**9, "alarm at more rows than this in an hour; a cohort's: times its keys that asked in it"
+    )
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,6 @@ class Watchers:
 
     def __init__(self, eyes, ledger, rate):
         self.eyes, self.ledger, self.rate = eyes, ledger, rate
-        self.members = {}  # cohort: the ids of the keys that asked for it
         self.watches, self.ended = {}, deque(maxlen=SHOWN)
         self.on = {}  # subject: {(model, statistic): Alarm}
         reader = ledger.reader()
@@ -68,19 +67,17 @@ class Watchers:
 
     def see(self, subjects, model, seen, settings, now):
         """Take in the rows of one question, for each of its subjects, and judge."""
-        self._join(subjects)
         for subject in subjects:
             watch = self._watch(subject, model)
-            watch.see(seen, now)
+            watch.see(seen, now, subjects[0][1])
             self._judge(subject, model, watch, settings, now)
 
     def replay(self, request, subjects, model, blob, at):
         """At the start, in order: a request that the ledger has; not for a subject that was pardoned after it."""
         seen = Seen.unpacked(blob)
-        self._join(subjects)
         for subject in subjects:
             if request > self.pardons.get(subject, 0):
-                self._watch(subject, model).see(seen, at)
+                self._watch(subject, model).see(seen, at, subjects[0][1])
 
     def judge_all(self, settings, now):
         """After a restart or under a new policy: alarms begin and end as the numbers say."""
@@ -124,14 +121,6 @@ class Watchers:
         """{model: {statistic: value}} of a subject, for people."""
         return {model: watch.numbers() for (one, model), watch in list(self.watches.items()) if one == subject}
 
-    def _join(self, subjects):
-        """A cohort's volume is judged by how many keys asked for it, whoever made it a cohort."""
-        (_, key), (_, cohort) = subjects
-        if cohort in self.members:
-            self.members[cohort].add(key)
-        else:
-            self.members[cohort] = {key}
-
     def _watch(self, subject, model):
         watch = self.watches.get((subject, model))
         if watch is None:
@@ -140,17 +129,14 @@ class Watchers:
 
     def _judge(self, subject, model, watch, settings, now):
         per, who = subject
-        beyond, keys = {}, 1
-        if settings.enabled and settings.per in (per, "both"):
-            keys = len(self.members[who]) if per == "cohort" else 1
-            beyond = watch.unusual(settings, keys)
+        beyond = watch.unusual(settings) if settings.enabled and settings.per in (per, "both") else {}
         on = self.on.get(subject)
         if on:
             for alarm in [a for a in on.values() if a.model == model and a.statistic not in beyond]:
                 self._end(subject, alarm, now)
         for statistic, (value, threshold) in beyond.items():
             if not on or (model, statistic) not in on:
-                rate = self.rate(per, model, statistic, threshold / keys if statistic == "volume" else threshold)
+                rate = self.rate(per, model, statistic, settings.volume if statistic == "volume" else threshold)
                 alarm = Alarm(
                     self.next, now, per, who, model, statistic, value, threshold, rate, settings.action, watch.rows
                 )
