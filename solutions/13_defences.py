@@ -1028,8 +1028,8 @@ for whose, there in (("the kinds you set it on", known), ("all five kinds alike"
 # Which mix is true? Nobody in this course knows: a false-alarm rate belongs to a mix of users, and a defender guesses that,
 # too.
 #
-# And the vault's default monitor, which judges all five statistics, per key and per cohort, and only logs? On the day when
-# everybody was there, it called unusual:
+# And the vault's default monitor, which judges all five statistics per key, all but coverage per cohort, and only logs? On
+# the day when everybody was there, it called unusual:
 
 # %%
 UNUSUAL = """
