@@ -2,7 +2,7 @@
 
 course vault serve              a vault for this computer; with --lan, for a class
 course vault init --class NAME  a folder for a class: its policy to edit, its instructor's key
-course vault key ...            new, list, revoke, lift, expire
+course vault key ...            new, list, move, revoke, lift, expire
 course vault policy check FILE  whether a policy can be, and what it says
 course vault report             what was asked, by whom, at which price; what was unusual
 course vault export FOLDER      the ledger as CSV files, and the SQL behind each of them
@@ -49,7 +49,7 @@ def add_to(commands):
         "--class", dest="class_name", required=True, metavar="NAME", help="a-z, 0-9 and -, such as autumn-2026"
     )
 
-    vault_key = verbs.add_parser("key", allow_abbrev=False, help="new, list, revoke, lift, expire")
+    vault_key = verbs.add_parser("key", allow_abbrev=False, help="new, list, move, revoke, lift, expire")
     key = vault_key.add_subparsers(dest="what", required=True, metavar="COMMAND")
     new = verb("new", "a key, shown once", key)
     new.add_argument("pseudonym", help="no person's name; with --count, the first part of each: ant-01, ant-02, ...")
@@ -59,6 +59,9 @@ def add_to(commands):
     new.add_argument("--budget", type=int, help="rows it may ask in all")
     new.add_argument("--hours", type=float, help="until it expires; else it ends with the class")
     verb("list", "every key: pseudonym, what it spent, whether it still opens", key)
+    move = verb("move", "from its next question on, a key acts together with those of another cohort", key)
+    move.add_argument("who", help="its pseudonym, or its number in `course vault key list`")
+    move.add_argument("--cohort", required=True, metavar="NAME")
     verb("revoke", "close a key", key).add_argument("id", type=int, help="its number in `course vault key list`")
     lift = verb("lift", "after a look: alarms end, and what was counted starts afresh", key)
     whose = lift.add_mutually_exclusive_group(required=True)
@@ -266,6 +269,14 @@ def key_list(options, folder):
     return 0
 
 
+def key_move(options, folder):
+    with instructor(folder) as tell:
+        for key in keys_of(tell, options.who):
+            tell("cohort", {"id": key, "cohort": options.cohort})
+    print(f"{options.who} is in the cohort {options.cohort} from its next question on.")
+    return 0
+
+
 def key_revoke(options, folder):
     with instructor(folder) as tell:
         tell("revoke", {"id": options.id})
@@ -412,6 +423,7 @@ VERBS = {
     "init": init,
     "key_new": key_new,
     "key_list": key_list,
+    "key_move": key_move,
     "key_revoke": key_revoke,
     "key_lift": key_lift,
     "key_expire": key_expire,

@@ -298,6 +298,30 @@ def test_two_keys_of_one_name_keep_a_row_each_and_revoke_is_the_row_s_own(browse
     assert watching.wrong == []
 
 
+def test_a_key_is_moved_by_keyboard_and_a_file_that_is_no_policy_is_told(browser, vault):
+    watching = Watching(browser)
+    desk = watching.open(f"{vault.address}/instructor#key={vault.keys['teacher']}")
+    row = desk.locator("#keys-table tr", has_text="calm-lark")
+    for cohort in ("linked", "green", "linked"):
+        desk.get_by_role("button", name="Move calm-lark").press("Enter")
+        expect(desk.get_by_label("Cohort", exact=True).last).to_be_focused()
+        desk.keyboard.type(cohort)
+        desk.keyboard.press("Enter")
+        expect(row.locator("td").first).to_have_text(cohort)
+    desk.get_by_role("button", name="Move calm-lark").press("Enter")
+    assert desk.locator("#move").evaluate(NAMELESS) == []
+    picture(desk, "vault_6_move")
+    desk.keyboard.type("nowhere")
+    desk.keyboard.press("Escape")
+    (vault.folder / "policy.toml").write_text("[output]\nkind = 3\n", encoding="utf-8")
+    said = desk.get_by_role("status").and_(desk.locator("#policy-refused"))
+    expect(said).to_contain_text("this policy stays. policy.toml, line 2: kind takes")
+    picture(desk, "vault_7_refused")
+    (vault.folder / "policy.toml").write_text("[output]\ndecimals = 3\n", encoding="utf-8")
+    expect(said).to_have_text("")
+    assert row.locator("td").first.inner_text() == "linked" and watching.wrong == []
+
+
 def test_who_is_unusual_is_lifted_from_its_own_row_by_keyboard(browser, vault):
     vault.set_policy('[monitor]\naction = "block"\nvolume = 5\n')
     for name in ("calm-lark", "blue-fox"):

@@ -90,6 +90,24 @@ def test_a_revoked_key_and_a_class_that_is_over_are_listed_as_such(made):
     assert re.search(r"^3 +bee .* expired$", made("key", "list")[1], re.M)
 
 
+@pytest.mark.parametrize("serving", [True, False])
+def test_a_key_is_moved_to_another_cohort_also_while_a_server_runs(made, serving):
+    served = Served(made.folder)
+    vault_command.write_note(made.folder / "server.json", served.port, "autumn", served.control)
+    served.close() if not serving else None
+    try:
+        said = "ada is in the cohort linked from its next question on.\n"
+        assert made("key", "move", "ada", "--cohort", "linked") == (0, said, "")
+        assert re.search(r"ada +linked ", made("key", "list")[1])
+        assert "No key has the pseudonym" in made("key", "move", "nobody", "--cohort", "linked")[2]
+        assert "1 to 64 printable" in made("key", "move", "ada", "--cohort", "")[2]
+        if serving:
+            served.ask(ROW)
+            assert served.service.books.cohort_rows["linked"] == 1
+    finally:
+        served.close() if serving else None
+
+
 def lifted(made):
     """By its pseudonym, its number, and a cohort by its name; and nobody else."""
     assert made("key", "lift", "ada") == (0, "ada starts afresh.\n", "")

@@ -219,7 +219,7 @@ def test_another_computer_gets_nothing_even_with_the_cookie(world):
     assert ask(world.app, "GET", "/live/instructor", headers=headers).status == 200
 
 
-ACTIONS = ("revoke", "forget", "pause", "policy", "stop", "keys", "expire", "lift")
+ACTIONS = ("cohort", "revoke", "forget", "pause", "policy", "stop", "keys", "expire", "lift")
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -274,6 +274,20 @@ def test_the_instructor_gives_out_revokes_and_forgets_keys(world):
     assert ask(world.app, "POST", "/live/revoke", {"id": 999}, headers).status == 404
     ask(world.app, "POST", "/live/forget", {"pseudonym": SCRIPT}, headers)
     assert SCRIPT not in ask(world.app, "GET", "/live/state").body.decode()
+
+
+def test_the_instructor_moves_a_key_to_another_cohort(world):
+    headers, number = world.signed_in(), world.id(SCRIPT)
+    world.ask()
+    assert ask(world.app, "POST", "/live/cohort", {"id": number, "cohort": "linked"}, headers).status == 200
+    world.ask()  # from its next question on
+    cohorts = ask(world.app, "GET", "/live/state").json()["cohorts"]
+    rows = {one["name"]: (one["keys"], one["rows"]) for one in cohorts}
+    assert rows["red"] == (0, 1) and rows["linked"] == (1, 1)
+    for name, key, status in (("", number, 422), ("x" * 65, number, 422), ("linked", 999, 404)):
+        said = ask(world.app, "POST", "/live/cohort", {"id": key, "cohort": name}, headers)
+        assert said.status == status and said.json()["detail"]
+    assert world.service.identify(world.learner).cohort == "linked"
 
 
 def test_a_policy_with_a_mistake_is_refused_with_its_line_and_the_old_one_stays(world):

@@ -11,7 +11,7 @@ import pytest
 from course_lib.vault import app, keys, replies
 from tests.vault_served import ROW, Served
 
-INSTRUCTORS = ("state", "keys", "revoke", "lift", "expire", "pause", "policy", "forget", "stop")
+INSTRUCTORS = ("state", "keys", "cohort", "revoke", "lift", "expire", "pause", "policy", "forget", "stop")
 QUESTION = {"model": "toy", "inputs": ROW}
 
 

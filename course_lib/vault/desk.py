@@ -1,4 +1,4 @@
-"""What an instructor tells a vault: keys, revoke, lift, expire, pause, policy, forget, stop, state.
+"""What an instructor tells a vault: keys, cohort, revoke, lift, expire, pause, policy, forget, stop, state.
 
 The same calls over HTTP (POST /v1/instructor/NAME, from the vault's own computer only) and in this process.
 """
@@ -33,6 +33,16 @@ def desk(service, stop=lambda: None):
         if accepted:
             service.accept_rules(token)
         return {"object": "key", "key": token, "id": service.identify(token).id}
+
+    def cohort(said):
+        key, name = fields(said, id=int, cohort=str)
+        try:
+            service.set_cohort(key, name)
+        except KeyError as error:
+            raise Refusal(404, error.args[0], "no-key") from None
+        except ValueError as error:
+            raise malformed(str(error)) from None
+        return {"object": "key", "id": key, "cohort": name}
 
     def revoke(said):
         (key,) = fields(said, id=int)
@@ -85,7 +95,7 @@ def desk(service, stop=lambda: None):
         stop()
         return {"object": "vault", "stopping": True}
 
-    calls = (state, keys, revoke, lift, expire, pause, policy, forget)
+    calls = (state, keys, cohort, revoke, lift, expire, pause, policy, forget)
     return {call.__name__: call for call in calls} | {"stop": stopping}
 
 

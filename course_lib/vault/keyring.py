@@ -27,6 +27,12 @@ class Key:
     accepted_rules: float | None
 
 
+def check_name(what, value):
+    """A ValueError, in words, where it is no name of a pseudonym or a cohort."""
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= 64 or not value.isprintable():
+        raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {value!r}")
+
+
 class Keyring:
     """now() gives seconds. What changes is written to the ledger first."""
 
@@ -58,9 +64,8 @@ class Keyring:
     def new(self, pseudonym, cohort, scope, budget, expires, per_person, accepted=False):
         """A new key's token, which is shown once. per_person: keys that one pseudonym may hold; 0: any number."""
         token, now = keys.new_token(self.class_name), self.now()
-        for what, value in (("a pseudonym", pseudonym), ("a cohort", cohort)):
-            if not isinstance(value, str) or not 0 < len(value.strip()) <= 64 or not value.isprintable():
-                raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {value!r}")
+        check_name("a pseudonym", pseudonym)
+        check_name("a cohort", cohort)
         if not scope or set(scope.split()) - set(SCOPES):
             raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {scope!r}")
         if budget is not None and (

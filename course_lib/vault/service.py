@@ -10,7 +10,7 @@ from course_lib.vault import policy, refusal
 from course_lib.vault.books import Books
 from course_lib.vault.door import Door
 from course_lib.vault.false_alarms import rate
-from course_lib.vault.keyring import Keyring
+from course_lib.vault.keyring import Keyring, check_name
 from course_lib.vault.ledger import Full, Ledger, LedgerError
 from course_lib.vault.limits import Steady
 from course_lib.vault.monitor import Eye
@@ -150,7 +150,8 @@ class Service(Door):
         self._written(self.keyring.set, key, "revoked", key.revoked)
 
     def set_cohort(self, key_id, cohort):
-        """This key acts together with those of that cohort, from its next question on."""
+        """This key acts together with those of that cohort, from its next question on. Raises KeyError or ValueError."""
+        check_name("a cohort", cohort)
         self._written(self.keyring.set, self.keyring.get(key_id), "cohort", cohort)
 
     def expire(self, class_name):

@@ -2,6 +2,7 @@
 import { $, hooks, make, poll, sentence, whole } from "/static/page.js";
 
 let known = null; // the policy that the editor's text began with
+let cohortOf = new Map(); // a key's number: its cohort now
 
 async function send(name, body) {
   const reply = await fetch(`/live/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -23,6 +24,16 @@ async function sure(title, words, button) {
   $("sure").showModal();
   await new Promise((done) => $("sure").addEventListener("close", done, { once: true }));
   return $("sure").returnValue === "yes";
+}
+
+async function anotherCohort(called, now) {
+  $("move-title").textContent = `Move ${called} to another cohort`;
+  $("move-cohort").value = now;
+  $("move").returnValue = "no";
+  $("move").showModal();
+  $("move-cohort").select();
+  await new Promise((done) => $("move").addEventListener("close", done, { once: true }));
+  return $("move").returnValue === "yes" ? $("move-cohort").value.trim() : null;
 }
 
 // ---- signing in and out ----
@@ -59,9 +70,13 @@ hooks.row = (key, called) => {
     if (await sure(`Forget ${key.pseudonym}?`, "Its name, addresses, questions and answers are deleted from the ledger, and every key of that name is revoked. Counts stay. This cannot be undone.", "Forget"))
       say("did", await send("forget", { pseudonym: key.pseudonym }), "It is forgotten."), poll();
   };
-  const button = (words, doing) => make("button", { type: "button", class: "small danger", "aria-label": `${words} ${called}`, onclick: doing }, words);
+  const move = async () => {
+    const cohort = await anotherCohort(called, cohortOf.get(key.id)); // a row's button may be older than its cohort
+    if (cohort) say("did", await send("cohort", { id: key.id, cohort }), `${called} is in the cohort ${cohort}.`), poll();
+  };
+  const button = (words, doing, kind = "small danger") => make("button", { type: "button", class: kind, "aria-label": `${words} ${called}`, onclick: doing }, words);
   return make("span", { class: "tag" }, key.unusual.length ? lifter("key", called, { key: key.id }) : null,
-    key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
+    key.revoked ? null : button("Move", move, "small"), key.revoked ? null : button("Revoke", revoke), button("Forget", forget));
 };
 
 function lifter(per, who, whose) {
@@ -88,11 +103,13 @@ $("new-key").addEventListener("submit", async (event) => {
 hooks.drawn = (state) => {
   $("sign-in").hidden = true;
   $("signed-in").hidden = false;
+  cohortOf = new Map(state.keys.map((key) => [key.id, key.cohort]));
+  $("move-known").replaceChildren(...state.cohorts.map((one) => make("option", { value: one.name })));
   $("pause").textContent = state.paused ? "▶ Let questions in again" : "❚❚ Pause";
   $("pause").dataset.next = state.paused ? "no" : "yes";
   if (known === null) load(state.policy);
   $("policy-newer").hidden = state.policy.version === known;
-  const { refused } = state.policy, words = refused ? `✕ The file that was saved is refused, and this policy stays: ${sentence(refused.reason)}` : "";
+  const { refused } = state.policy, words = refused ? `✕ The file that was saved is refused, and this policy stays. ${refused.reason}` : "";
   if ($("policy-refused").textContent !== words) $("policy-refused").textContent = words; // a screen reader hears changes only
   $("policy-load").onclick = () => load(state.policy);
 };
