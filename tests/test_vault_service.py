@@ -378,6 +378,27 @@ def test_addresses_are_truncated(address, kept):
     assert truncated(address) == kept
 
 
+def test_the_page_may_look_while_a_key_is_made_or_forgotten(world):
+    w = world('[identity]\ncohort_by = "person"')
+
+    class Watched(dict):
+        """Looks at the page before each change."""
+
+        def __setitem__(self, name, value):
+            w.service.snapshot()
+            super().__setitem__(name, value)
+
+        def setdefault(self, name, value):
+            w.service.snapshot()
+            return super().setdefault(name, value)
+
+    ring = w.service.keyring
+    ring.by_id, ring.by_hash, ring.first = Watched(ring.by_id), Watched(ring.by_hash), Watched(ring.first)
+    w.key("bo")
+    w.service.forget("bo")
+    assert {cohort["name"] for cohort in w.service.snapshot()["cohorts"]} == {"person 1", "person 2"}
+
+
 def test_neither_key_nor_address_nor_input_is_in_the_files(world):
     w = world()
     w.ask(1, address="192.0.2.77")

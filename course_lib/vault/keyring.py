@@ -103,13 +103,14 @@ class Keyring:
         """As the ledger did: no name, no way in. The hash that a token had leads to a key that is revoked."""
         for key in list(self.by_id.values()):
             if key.pseudonym == pseudonym:
-                key.pseudonym, key.revoked = f"forgotten-{key.id}", key.revoked or self.now()
-                self.first[key.pseudonym] = key.id
+                name = f"forgotten-{key.id}"
+                self.first[name] = key.id  # first: the page may look at any moment
+                key.pseudonym, key.revoked = name, key.revoked or self.now()
         self.first.pop(pseudonym, None)
 
     def _add(self, hashed, key):
+        self.first.setdefault(key.pseudonym, key.id)  # first: the page may look at any moment
         self.by_hash[hashed] = self.by_id[key.id] = key
-        self.first.setdefault(key.pseudonym, key.id)
 
     def _say_why_unknown(self, token):
         if not token:
