@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import http.client
+import json
 import re
 
 import numpy as np
@@ -84,6 +86,21 @@ def test_a_request_that_is_repeated_gets_the_stored_reply_and_costs_nothing(vaul
     documented = openapi.document(TOY)["paths"]["/v1/predict"]["post"]["responses"]["200"]["headers"]
     assert "Idempotent-Replayed" in documented
     assert vault.ask([ROW] * 2, headers=name)[0] == 422
+
+
+def test_two_names_for_one_request_are_refused(vault):
+    """Which one counts would be a guess."""
+    line = http.client.HTTPConnection("127.0.0.1", vault.port, timeout=10)
+    body = json.dumps({"model": "toy", "inputs": ROW}).encode()
+    line.putrequest("POST", "/v1/predict")
+    for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(body)))):
+        line.putheader(name, value)
+    line.putheader("Authorization", f"Bearer {vault.key}")
+    line.putheader("Idempotency-Key", "one")
+    line.putheader("Idempotency-Key", "two")
+    line.endheaders(body)
+    reply = line.getresponse()
+    assert reply.status == 400 and "One Idempotency-Key was expected; 2 came" in json.loads(reply.read())["detail"]
 
 
 def test_the_limits_are_in_the_headers(vault):

@@ -156,7 +156,7 @@ class App:
             length = found.get(b"content-length")
             if length is None or int(length) > TRUSTED:
                 self.service.identify(token, "predict")
-            request = request_name(found)
+            request = request_name(headers)
             model, rows = read_question(await read_body(receive, headers), found.get(b"content-type", b""))
         except Refusal as refusal:
             self.count(headers, refusal)

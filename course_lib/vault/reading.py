@@ -17,12 +17,14 @@ JSON_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?',
 NUMBERS = {int, float}
 
 
-def request_name(found):
-    """The asker's name for this request, or a new one."""
-    name = found.get(b"idempotency-key")
-    if name is None:
+def request_name(headers):
+    """The asker's name for this request, or a new one. headers: the pairs of bytes that ASGI gives, names in lower case."""
+    names = [value for name, value in headers if name == b"idempotency-key"]
+    if not names:
         return secrets.token_hex(16)
-    name = name.decode("latin-1")
+    if len(names) > 1:
+        raise Refusal(400, f"One Idempotency-Key was expected; {len(names)} came.", "idempotency-key")
+    name = names[0].decode("latin-1")
     if not REQUEST_NAME.fullmatch(name):
         raise Refusal(
             400, "An Idempotency-Key has 1 to 128 letters, digits and -_.: and no other character.", "idempotency-key"
