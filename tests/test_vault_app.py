@@ -103,6 +103,14 @@ def test_two_names_for_one_request_are_refused(vault):
     assert reply.status == 400 and "One Idempotency-Key was expected; 2 came" in json.loads(reply.read())["detail"]
 
 
+def test_a_request_without_a_name_leaves_none_behind(vault):
+    before = len(vault.service.known)
+    status, _, said = vault.ask()
+    assert status == 200 and said["id"] and len(vault.service.known) == before
+    assert vault.ask(headers={"Idempotency-Key": "a-name-of-an-asker"})[0] == 200
+    assert len(vault.service.known) == before + 1
+
+
 def test_the_limits_are_in_the_headers(vault):
     headers = vault.ask()[1]
     assert re.fullmatch(r'"key";q=40000;w=\d+', headers["ratelimit-policy"])

@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 import re
-import secrets
 
 import numpy as np
 
@@ -18,10 +17,10 @@ NUMBERS = {int, float}
 
 
 def request_name(headers):
-    """The asker's name for this request, or a new one. headers: the pairs of bytes that ASGI gives, names in lower case."""
+    """The asker's name for this request, or None. headers: the pairs of bytes that ASGI gives, names in lower case."""
     names = [value for name, value in headers if name == b"idempotency-key"]
     if not names:
-        return secrets.token_hex(16)
+        return None
     if len(names) > 1:
         raise Refusal(400, f"One Idempotency-Key was expected; {len(names)} came.", "idempotency-key")
     name = names[0].decode("latin-1")
