@@ -370,14 +370,37 @@ def test_an_upgrade_to_another_protocol_is_not_made(vault):
 # ---- nothing stays behind ----
 
 
-def test_comparisons_tell_no_time():
+def test_comparisons_tell_no_time(vault, monkeypatch):
     """Each comparison with a secret goes through compare_digest, which takes the same time wherever they differ."""
-    import inspect
+    import hmac
+    import secrets
 
-    from course_lib.vault import keyring
+    compared, compare = [], hmac.compare_digest
 
-    assert "compare_digest" in inspect.getsource(keys.same) and "compare_digest" in inspect.getsource(app)
-    assert "hashed(token)" in inspect.getsource(keyring.Keyring.identify)  # looked up by its hash, never by itself
+    def spy(a, b):
+        compared.append({a, b})
+        return compare(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    monkeypatch.setattr(secrets, "compare_digest", spy)
+    for word in (vault.control, vault.control[:-1] + "~"):
+        status = vault.call("POST", "/v1/instructor/state", {}, key=word)[0]
+        assert status == (200 if word == vault.control else 401)
+        assert {word.encode(), vault.control.encode()} in compared
+
+    looked_up, ring = [], vault.service.keyring
+
+    class Watched(dict):
+        def get(self, name, *default):
+            looked_up.append(name)
+            return super().get(name, *default)
+
+    monkeypatch.setattr(ring, "by_hash", Watched(ring.by_hash))
+    assert vault.ask()[0] == 200
+    assert set(looked_up) == {keys.hashed(vault.key)}  # looked up by its hash, never by itself
+    compared.clear()
+    assert vault.ask(key=vault.key[:-1] + ("0" if vault.key[-1] != "0" else "1"))[0] == 401
+    assert compared  # the checksum, too
 
 
 def test_no_key_is_in_any_log_or_file(tmp_path, caplog, capfd):
