@@ -331,6 +331,13 @@ def test_retry_after_is_obeyed_and_the_question_keeps_its_name(serve):
     assert made.pauses == [17, 3] and len(names(server)) == 3 and len(set(names(server))) == 1
 
 
+@pytest.mark.parametrize("past", ["0", "-1", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_time_that_is_past_is_waited_for_half_a_second(serve, past):
+    made = oracle(serve(replies_in_turn(*[refused(429, **{"Retry-After": past})] * 3, answered)))
+    made(np.ones((1, 4)))
+    assert made.pauses == [0.5] * 3
+
+
 def test_without_retry_after_the_pauses_double_up_to_eight_seconds(serve):
     server = serve(replies_in_turn(*[refused(503)] * 6, answered))
     made = oracle(server)

@@ -32,6 +32,7 @@ PRIVATE = [
 ]
 BATCH = 256  # rows in one request
 TRIES = 7  # in a row without an answer; with the pauses between them about 20 seconds
+SHORTEST_PAUSE = 0.5  # seconds, where the vault says 0, or a time that is past
 LONGEST_PAUSE = 8.0  # seconds, where the vault does not say how long
 LONGEST_WAIT = 120.0  # seconds that are waited because the vault says so
 PATIENCE = 600.0  # seconds that one request waits in all while the vault says when to come back
@@ -208,6 +209,7 @@ class Oracle:
                     raise
                 refusal = error
             pause, tries = refusal.retry_after, tries + 1
+            pause = pause if pause is None else max(SHORTEST_PAUSE, pause)
             told = pause is not None and (refusal.status == 429 or refusal.kind in WAITS)
             if told:
                 tries, waited = 0, waited + pause
