@@ -196,6 +196,15 @@ def test_the_key_is_not_shown_to_anybody_but_the_vault_of_its_class(serve, healt
     assert {kept["path"] for kept in server.kept} == {"/healthz"} and all(kept["key"] is None for kept in server.kept)
 
 
+def test_a_server_that_hangs_up_after_its_greeting_does_not_get_the_key(serve):
+    """The next connection could lead to somebody else, whom nobody greeted."""
+    server = serve(answered, health=(200, HEALTH, {"Connection": "close"}))
+    with pytest.raises(client.Refused, match="hangs up after its greeting, and your key was not sent") as trouble:
+        oracle(server)
+    assert trouble.value.kind == "no-connection"
+    assert {kept["path"] for kept in server.kept} == {"/healthz"} and all(kept["key"] is None for kept in server.kept)
+
+
 def test_what_speaks_no_http_does_not_get_the_key():
     with socket.create_server(("127.0.0.1", 0)) as door:
         heard = []

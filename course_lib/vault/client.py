@@ -308,6 +308,8 @@ class HTTP:
         with self.lock:
             if self.line.connection is None:  # greeted on every new connection: the key goes to nobody else
                 self.greet()
+            if self.line.connection is None:
+                raise ConnectionResetError("it hangs up after its greeting, and your key was not sent")
             return self.line.exchange(
                 method, path, content, {**(headers or {}), "Authorization": f"Bearer {self.key}"}, **more
             )
