@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from course_lib.vault import app, keys, replies
+from tests.vault_asking import ask as asked_from
 from tests.vault_served import ROW, Served
 
 INSTRUCTORS = ("state", "keys", "cohort", "revoke", "lift", "expire", "pause", "policy", "forget", "stop")
@@ -274,6 +275,30 @@ def test_on_a_lan_private_addresses_and_our_name_are_ours_and_no_other(tmp_path)
         assert not ours("8.8.8.8") and not ours("evil.example") and not ours("0.0.0.0") and not ours("169.254.1.1")
     finally:
         served.close()
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [("127.0.0.1", 200), ("192.168.1.7", 200), ("10.0.0.9", 200), ("fd00::1", 200), ("::ffff:10.0.0.9", 200)]
+    + [
+        ("8.8.8.8", 403),
+        ("::ffff:8.8.8.8", 403),
+        ("169.254.1.1", 403),
+        ("100.64.0.1", 403),
+        ("2001:db8::1", 403),
+        ("", 403),
+    ],
+)
+def test_an_asker_from_the_internet_is_refused(vault, client, status):
+    """By its connection: --lan listens on every network that the computer is on."""
+    for path in ("/", "/healthz", "/v1/rules"):
+        said = asked_from(vault.app, "GET", path, client=(client, 5))
+        assert said.status == status, path
+    body = {"model": "toy", "inputs": [ROW]}
+    said = asked_from(vault.app, "POST", "/v1/predict", body, {"x-forwarded-for": "10.0.0.9"}, client=(client, 5))
+    assert said.status == (401 if status == 200 else 403)
+    if status == 403:
+        assert "private networks, and no other" in said.json()["detail"]
 
 
 def test_no_host_and_two_hosts_are_refused(vault):

@@ -70,12 +70,14 @@ class App:
         self.rest.router.redirect_slashes = False  # no reply of ours sends anybody to another address
         self.mail = Mail(service)
         self.ours = functools.lru_cache(256)(self.ours)  # one class asks under one or two names
+        self.near = functools.lru_cache(1024)(private)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
             return await self.lifespan(receive, send)
         started = False
         try:
+            self.check_peer(scope.get("client"))
             self.check_host(scope["headers"])
             if scope["path"] == "/v1/predict" and scope["method"] == "POST":
                 status, headers, body = await self.predict(scope, receive)
@@ -128,6 +130,11 @@ class App:
                     log.warning("The policy stays as it was: %s", error)
                 except Exception:  # the next text may be a good one
                     log.exception("The policy stays as it was")
+
+    def check_peer(self, client):
+        """With --lan we listen on every network that this computer is on; the class is on a private one."""
+        if not (client and self.near(client[0])):
+            raise Refusal(403, "This vault answers this computer and private networks, and no other.", "not-private")
 
     def check_host(self, headers):
         """A page of another site cannot reach us under a name that it made point here (DNS rebinding)."""
