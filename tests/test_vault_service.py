@@ -82,6 +82,17 @@ def test_the_same_request_id_gets_the_stored_reply_and_is_charged_once(world):
     assert w.service.usage(w.token)["spent"] == 3
 
 
+def test_a_retry_gets_its_reply_also_where_a_request_takes_fewer_rows_by_now(world):
+    w = world()
+    first = w.ask(100, "mine")
+    w.service.set_policy("[limits]\nrows_per_request = 50")
+    again = w.ask(100, "mine")
+    assert again.replayed and again.answers == first.answers and w.service.usage(w.token)["spent"] == 100
+    assert w.status(100, "another") == w.status(100) == (413, "too-many-rows")
+    w.service.pause()
+    assert w.status(100, "another") == (413, "too-many-rows") and w.status(50) == (503, "paused")
+
+
 def test_only_ids_that_askers_gave_are_remembered_and_none_of_ours_is_in_their_way(world):
     w = world()
     made_up = [w.ask(start=i).id for i in range(5)]

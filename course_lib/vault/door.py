@@ -13,6 +13,7 @@ import numpy as np
 from course_lib.vault import controls, refusal
 from course_lib.vault.ledger import Entry, Full
 from course_lib.vault.limits import Limit, Limits
+from course_lib.vault.reading import MOST_ROWS
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.reply import Reply, unpacked, use
 from course_lib.vault.watchers import Unanswered
@@ -89,7 +90,7 @@ class Door:
             x = x[None]
         if x.ndim != 2 or x.shape[1] != d or not len(x):
             raise refusal.malformed(d, f"the shape {' x '.join(map(str, x.shape))}")
-        if len(x) > self.policy.limits.rows_per_request:
+        if len(x) > MOST_ROWS:
             raise refusal.too_many_rows(len(x), self.policy.limits.rows_per_request)
         x = np.ascontiguousarray(x, float)
         if not (x.max() <= LARGEST and x.min() >= -LARGEST):  # not a number is not, either
@@ -103,6 +104,8 @@ class Door:
         body = body.digest()
         if request_id is not None and (earlier := self._earlier(key, request_id, body)) is not None:
             return earlier
+        if n > force.limits.rows_per_request:  # only now: it may have taken more when this was asked first
+            raise refusal.too_many_rows(n, force.limits.rows_per_request)
         if self.paused or self.closed:
             raise refusal.closing() if self.closed else refusal.paused()
         cohort = self.cohort_of(key, address)
