@@ -93,6 +93,16 @@ def test_a_retry_gets_its_reply_also_where_a_request_takes_fewer_rows_by_now(wor
     assert w.status(100, "another") == (413, "too-many-rows") and w.status(50) == (503, "paused")
 
 
+def test_a_retry_tells_the_cents_that_its_question_cost(world):
+    w = world("[price]\ncents_per_1000_rows = 10")
+    first = w.ask(100, "mine")
+    assert first.usage["cents"] == 1
+    w.service.set_policy("[price]\ncents_per_1000_rows = 50")
+    assert w.ask(100, "mine").usage == first.usage
+    w.restart()
+    assert w.ask(100, "mine").usage == first.usage and w.service.usage(w.token)["cents"] == 5
+
+
 def test_only_ids_that_askers_gave_are_remembered_and_none_of_ours_is_in_their_way(world):
     w = world()
     made_up = [w.ask(start=i).id for i in range(5)]

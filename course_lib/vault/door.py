@@ -33,7 +33,7 @@ class Door:
         self.lock, self.paused, self.closed = threading.Lock(), False, False
         self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that askers gave
         self.rng = np.random.default_rng()  # of the fresh noise; nobody shall foretell it
-        self.limits_of, self.deliver = {}, settle
+        self.limits_of, self.prices, self.deliver = {}, {}, settle  # prices: {a policy's version: cents per 1,000 rows}
         self.unanswered = Unanswered()  # by key and question
 
     def ask(self, token, model, rows, request_id=None, address="", scope="predict"):
@@ -73,6 +73,10 @@ class Door:
     def budget(self, key):
         """The rows that a key may ask in all, its own number or the policy's; None: any number."""
         return key.budget if key.budget is not None else self.policy.limits.budget_per_key or None
+
+    def price_under(self, version):
+        """Cents per 1,000 rows under an earlier policy; where that cannot be read any more, today's."""
+        return self.prices.get(version, self.policy.price.cents_per_1000_rows)
 
     def _question(self, model, rows):
         """(the victim, the rows as (B, D) float64), or a Refusal that says what is wrong with them."""
@@ -135,7 +139,7 @@ class Door:
             other, future = flying
         elif hash((key.id, request_id)) in self.known and (row := self.ledger.stored(key.id, request_id)):
             other, future = row["body"], Future()
-            future.set_result(unpacked(row, self.policy.price.cents_per_1000_rows / 1000))
+            future.set_result(unpacked(row, self.price_under(row["policy"]) / 1000))
         else:
             return None
         if other != body:

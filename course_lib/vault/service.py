@@ -1,5 +1,6 @@
 """The vault without its network: the path of a question (door.py), and what a key's holder and an instructor may do."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -73,7 +74,15 @@ class Service(Door):
             if row["charged"]:
                 for limit in self._limits(row["key"], row["cohort"]):
                     self.limits.replay(limit, row["rows"], at)
+        self._read_prices()
         self._adopt(self.policy)
+
+    def _read_prices(self):
+        reader = self.ledger.reader()
+        for row in reader.execute("SELECT version, text FROM policies"):
+            with contextlib.suppress(policy.PolicyError):  # of an older course, say
+                self.prices[row["version"]] = policy.parse(row["text"]).price.cents_per_1000_rows
+        reader.close()
 
     def _meta(self, class_name):
         def work(db):
@@ -213,6 +222,7 @@ class Service(Door):
     def _adopt(self, new):
         with self.lock:
             self.policy, self.refused_policy, now = new, None, self.clock()
+            self.prices[new.version] = new.price.cents_per_1000_rows
             self.limits_of.clear()
             self.ledger.note("INSERT OR IGNORE INTO policies VALUES (?, ?, ?)", (new.version, now, new.text))
             self.watchers.judge_all(new.monitor, now)
