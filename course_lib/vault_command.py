@@ -14,14 +14,12 @@ import json
 import os
 import secrets
 import sys
-import time
 from pathlib import Path
 
 from course_lib import workspace
 from course_lib.environment import Refused
 
 PORT, PORTS = 8700, 100
-MOST_HOURS = 24 * 366  # of a key: a year
 NOTE = "server.json"  # in the folder, while a server runs: where it is, and the word that programs of this computer use
 
 
@@ -119,6 +117,11 @@ def serve(options, folder):
     print(f"Opening the vault in {folder} (the first time, its models are trained: half a minute).", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     service = Service(folder)
+    if service.behind > 60:
+        print(
+            f"This computer's clock is {service.behind / 3600:.1f} hours behind the ledger, and the vault goes on from the ledger's\n"
+            "last time: keys that have ended stay so; --hours of a new key count from there."
+        )
     new = first_keys(service) if not service.keys() else {}
     control, port = secrets.token_urlsafe(32), listener.getsockname()[1]
     note = folder / NOTE
@@ -240,16 +243,22 @@ def init(options, folder):
     return 0
 
 
+def check_hours(hours, so):
+    from course_lib.vault.keyring import MOST_HOURS
+
+    if hours is not None and not 0 < hours <= MOST_HOURS:
+        raise Refused(f"--hours takes hours from now, up to {MOST_HOURS:,}; got {hours:g}. {so}")
+
+
 def key_new(options, folder):
     if not 1 <= options.count <= 1000:
         raise Refused(f"--count takes a number of keys from 1 to 1,000; got {options.count}. No key was made.")
-    if options.hours is not None and not 0 < options.hours <= MOST_HOURS:
-        raise Refused(f"--hours takes hours from now, up to {MOST_HOURS:,}; got {options.hours:g}. No key was made.")
+    check_hours(options.hours, "No key was made.")
     names = [options.pseudonym]
     if options.count > 1:
         names = [f"{options.pseudonym}-{number:0{len(str(options.count))}}" for number in range(1, options.count + 1)]
     wish = {"cohort": options.cohort or "class", "scope": options.scope, "budget": options.budget}
-    wish["expires"] = None if options.hours is None else time.time() + 3600 * options.hours
+    wish["hours"] = options.hours
     with instructor(folder) as tell:
         for name in names:
             print(f"{name}\t{tell('keys', {'pseudonym': name, **wish})['key']}", flush=True)

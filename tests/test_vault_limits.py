@@ -134,3 +134,13 @@ def test_a_steady_clock_never_goes_back_and_never_stands_still():
     assert steady() == pytest.approx(105)
     wall.now = 500.0  # set right again, and forward
     assert steady() == pytest.approx(560)
+
+
+def test_a_steady_clock_goes_on_from_where_another_came_to():
+    wall = Wall()
+    steady = Steady(wall)
+    steady.not_before(300)
+    steady.not_before(200)
+    assert steady() == 300
+    wall.now += 5
+    assert steady() == 305

@@ -9,8 +9,10 @@ import socket
 import pytest
 
 from course_lib.vault import app, keys, replies
+from course_lib.vault.desk import desk
 from tests.vault_asking import ask as asked_from
 from tests.vault_served import ROW, Served
+from tests.vault_world import World
 
 INSTRUCTORS = ("state", "keys", "cohort", "revoke", "lift", "expire", "pause", "policy", "forget", "stop")
 QUESTION = {"model": "toy", "inputs": ROW}
@@ -487,3 +489,39 @@ def test_a_clock_that_goes_back_opens_no_expired_key(vault):
     vault.clock.now -= 7200
     assert vault.ask(key=key)[0] == 403
     vault.clock.now += 7200
+
+
+@pytest.mark.parametrize("how", ["nothing happened since", "somebody asked", "the class ended", "killed"])
+def test_a_clock_that_goes_back_before_a_restart_opens_no_expired_key(tmp_path, how):
+    w = World(tmp_path)
+    hour, other = w.key("an hour", expires=w.clock() + 3600), w.key("another")
+    w.clock.now += 3700
+    if how == "somebody asked":
+        w.ask(token=other)
+    elif how == "the class ended":
+        w.service.expire("test")
+    elif how == "killed":
+        assert w.status(token=hour) == (403, "key-expired")
+        w.service.ledger.set_clock = lambda now: None  # it never came to its end
+    w.service.close()
+    w.clock.now -= 86_400
+    w.open()
+    assert w.status(token=hour) == (403, "key-expired")
+    assert w.status(token=other)[0] == (403 if how == "the class ended" else 200)
+    assert w.service.behind > 80_000
+    w.service.close()
+
+
+def test_a_clock_that_was_far_ahead_once_locks_no_class_out_for_ever(tmp_path):
+    w = World(tmp_path)
+    w.clock.now += 4 * 365 * 86_400
+    w.ask()
+    w.clock.now -= 4 * 365 * 86_400
+    w.restart()
+    assert w.status() == (200, None)  # a key that ends with the class
+    said = desk(w.service)["keys"]({"pseudonym": "bo", "hours": 1})
+    w.service.accept_rules(said["key"])
+    assert w.status(token=said["key"]) == (200, None)
+    w.clock.now += 3601
+    assert w.status(token=said["key"]) == (403, "key-expired")
+    w.service.close()

@@ -17,16 +17,20 @@ def desk(service, stop=lambda: None):
         return service.snapshot()
 
     def keys(said):
-        pseudonym, cohort, scope, budget, expires, accepted = fields(
+        pseudonym, cohort, scope, budget, expires, hours, accepted = fields(
             said,
             pseudonym=str,
             cohort=(str, "class"),
             scope=(str, "predict"),
             budget=(int, None),
             expires=(float, None),
+            hours=(float, None),
             accepted=(bool, False),
         )
+        if hours is not None and expires is not None:
+            raise malformed("A key ends at a time, `expires`, or after so many `hours`; both came.")
         try:
+            expires = expires if hours is None else service.end_in(hours)
             token = service.new_key(pseudonym, cohort=cohort, scope=scope, budget=budget, expires=expires)
         except ValueError as error:
             raise malformed(str(error)) from None

@@ -8,6 +8,7 @@ from course_lib.vault.refusal import Refusal, revoked
 
 SCOPES = ("predict", "submit", "instructor")
 LARGEST = 10**12  # rows, of a budget
+MOST_HOURS = 24 * 366  # of a key: a year
 
 
 @dataclass(slots=True)

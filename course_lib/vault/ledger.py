@@ -188,6 +188,13 @@ class Ledger:
         )
         reader.close()
 
+    def newest(self):
+        """The latest time that anything was written down at; -inf in a new ledger. When keys expire does not count."""
+        reader = self.reader()
+        newest = reader.execute(_NEWEST).fetchone()[0]
+        reader.close()
+        return float("-inf") if newest is None else newest
+
     def reader(self):
         """A read-only connection, which never stands in the writer's way. Close it."""
         db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=10)
@@ -228,6 +235,10 @@ class Ledger:
         if ids:
             self.checkpoint()
         return ids
+
+    def set_clock(self, now):
+        """Remember this time, which no row has, with the next group: when a class ended, or a server."""
+        self.note("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (now,))
 
     def checkpoint(self):
         """Move everything from the write-ahead log into the file, and empty the log."""
@@ -375,6 +386,21 @@ class _Job:
 
 
 _NOTHING, _OUTSIDE = object(), object()
+_NEWEST = " UNION ALL ".join(
+    f"SELECT max({time}) AS t FROM {table}"
+    for table, time in (
+        ("requests", "at"),
+        ("refusals", "minute * 60"),
+        ("alarms", "at"),
+        ("pardons", "at"),
+        ("policies", "at"),
+        ("keys", "created"),
+        ("keys", "revoked"),
+        ("keys", "accepted_rules"),
+        ("meta WHERE name = 'clock'", "value"),
+    )
+)
+_NEWEST = f"SELECT max(t) FROM ({_NEWEST})"
 _COUNT = (
     "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     " requests = requests + excluded.requests, rows = rows + excluded.rows"

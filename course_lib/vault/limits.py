@@ -17,6 +17,11 @@ class Steady:
         self.clock, self.lost, self.last = clock, 0.0, clock()
         self.lock = threading.Lock()
 
+    def not_before(self, seconds):
+        """Go on from there at least: from where another process came to, before us."""
+        with self.lock:
+            self.last = max(self.last, seconds)
+
     def __call__(self):
         with self.lock:
             now = self.clock()

@@ -11,7 +11,7 @@ from course_lib.vault import policy, refusal
 from course_lib.vault.books import Books
 from course_lib.vault.door import Door
 from course_lib.vault.false_alarms import rate
-from course_lib.vault.keyring import Keyring, check_name
+from course_lib.vault.keyring import MOST_HOURS, Keyring, check_name
 from course_lib.vault.ledger import Full, Ledger, LedgerError
 from course_lib.vault.limits import Steady
 from course_lib.vault.monitor import Eye
@@ -55,7 +55,13 @@ class Service(Door):
             raise
 
     def _open(self, class_name):
-        """As it was when it closed, however it closed: everything is rebuilt from the ledger."""
+        """As it was when it closed, however it closed: everything is rebuilt from the ledger.
+
+        Its time goes on from the ledger's newest: a computer whose clock was set back opens no key that had ended.
+        """
+        newest = self.ledger.newest()
+        self.behind = max(0.0, newest - self.clock())  # seconds that the computer's clock is behind
+        self.clock.not_before(newest)
         meta = self._meta(class_name)
         self.class_name, self.secret = meta["class"], meta["secret"]
         self.keyring, self.books = Keyring(self.ledger, self.class_name, self.clock), Books(self.ledger)
@@ -148,6 +154,12 @@ class Service(Door):
         per_person = self.policy.identity.keys_per_person if scope != "instructor" else 0
         return self._written(self.keyring.new, pseudonym, cohort, scope, budget, expires, per_person, accepted)
 
+    def end_in(self, hours):
+        """What new_key takes as `expires`: so many hours from now, by the vault's clock. Raises ValueError."""
+        if not 0 < hours <= MOST_HOURS:
+            raise ValueError(f"hours are more than 0, and {MOST_HOURS:,} at most; got {hours:g}")
+        return self.clock() + 3600 * hours
+
     def keys(self):
         """Every key, as the page shows it; never its secret."""
         return self.snapshot()["keys"]
@@ -165,9 +177,11 @@ class Service(Door):
 
     def expire(self, class_name):
         """The class is over: its learners' keys expire now. The instructor's still opens the page, to look and to stop."""
+        now = self.clock()
+        self.ledger.set_clock(now)
         ours = [key for key in list(self.keyring.by_id.values()) if key.class_name == class_name]
         for key in [key for key in ours if "instructor" not in key.scope.split()]:
-            self._written(self.keyring.set, key, "expires", self.clock())
+            self._written(self.keyring.set, key, "expires", now)
 
     def forget(self, pseudonym):
         """Delete who it was: the keys' name, addresses, request ids, features and answers. Counts and charges stay.
@@ -217,6 +231,7 @@ class Service(Door):
         """Finish what was taken, then close."""
         with self.lock:
             self.closed = True
+        self.ledger.set_clock(self.clock())
         self.ledger.close()
 
     def _adopt(self, new):
