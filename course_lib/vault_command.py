@@ -10,6 +10,7 @@ course vault export FOLDER      the ledger as CSV files, and the SQL behind each
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -145,10 +146,10 @@ def open_door(options, serve):
     host, port = "0.0.0.0" if options.lan else "127.0.0.1", PORT if options.port is None else options.port
     try:
         return serve.listen(host, port, PORTS if options.port is None else 1)
-    except (OSError, OverflowError):
-        raise Refused(
-            f"Port {port} was asked for, and another program has it. Ask for another, or leave --port away."
-        ) from None
+    except (OSError, OverflowError) as error:
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        why = "another program has it" if taken else f"the system says: {getattr(error, 'strerror', None) or error}"
+        raise Refused(f"Port {port} was asked for, and {why}. Ask for another, or leave --port away.") from None
 
 
 def first_keys(service):

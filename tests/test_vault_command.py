@@ -204,6 +204,20 @@ def test_a_port_that_is_taken_is_told(course):
     assert code == 1 and "another program has it" in err
 
 
+@pytest.mark.parametrize("port, why", [(80, "Permission denied"), (99_999, "0-65535")])
+def test_a_port_that_cannot_be_had_is_told_in_the_system_s_words(course, monkeypatch, port, why):
+    from course_lib.vault import serve
+
+    def listen(host, port, tries):
+        if port == 80:
+            raise PermissionError(13, "Permission denied")
+        raise OverflowError("bind(): port must be 0-65535.")
+
+    monkeypatch.setattr(serve, "listen", listen)
+    code, _, err = course("serve", "--port", port)
+    assert code == 1 and f"Port {port} was asked for" in err and why in err and "another program" not in err
+
+
 def test_while_a_server_runs_the_commands_go_through_it(made):
     """One process writes a ledger; the note in the folder says where it listens."""
     served = Served(made.folder)
