@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def serve(options, folder):
             listener,
             ready=lambda: (
                 write_note(note, port, service.class_name, control),
-                welcome(service, port, options.lan, new),
+                welcome(service, port, options.lan, new, carried(options)),
             ),
         )
     finally:
@@ -169,7 +170,12 @@ def write_note(note, port, class_name, control):
     os.replace(fresh, note)
 
 
-def welcome(service, port, lan, new):
+def carried(options):
+    """What the commands that we print need, so that they find the same folder."""
+    return f" --folder {shlex.quote(options.folder)}" if options.folder else ""
+
+
+def welcome(service, port, lan, new, more=""):
     here = f"http://127.0.0.1:{port}"
     print(f"\nThe vault of the class {service.class_name!r} is open:\n\n    {here}\n")
     if new:
@@ -180,12 +186,12 @@ def welcome(service, port, lan, new):
         print("    oracle([[0.5] * 64])  # one question, ten probabilities\n")
         print("Keys are shown this once; the vault keeps their hashes.\n")
     if lan:
-        print(on_the_network(own_addresses(), port))
+        print(on_the_network(own_addresses(), port, more))
     print("To stop: Ctrl-C here; what it has taken is answered first.", flush=True)
 
 
-def on_the_network(addresses, port):
-    """What --lan means, in words. addresses: this computer's, as own_addresses() gives them."""
+def on_the_network(addresses, port, more=""):
+    """What --lan means, in words. addresses: this computer's, as own_addresses() gives them; more: carried()."""
     from course_lib.vault.client import private
 
     within = [f"http://{address}:{port}" for address in addresses if private(address)]
@@ -202,7 +208,7 @@ def on_the_network(addresses, port):
     return (
         f"{reach}\nThis is plain HTTP: whoever shares the network can read questions, answers and keys on their way. Use a network\n"
         "that you trust, keys for this class alone, and no question that is private. Instructor's calls work on this\n"
-        "computer only. When the class is over: python -m course_lib vault key expire\n"
+        f"computer only. When the class is over: python -m course_lib vault key expire{more}\n"
     )
 
 
@@ -235,7 +241,7 @@ def init(options, folder):
     file = folder / "policy.toml"
     if not file.exists():
         file.write_text(policy.default_text(), encoding="utf-8")
-    more = f" --folder {options.folder}" if options.folder else ""
+    more = carried(options)
     print(f"The class {options.class_name!r} has its folder: {folder}\nIts policy, to edit: {file}")
     print(f"Instructor's key, shown this once: {key}")
     print(

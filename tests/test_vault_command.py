@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -188,17 +189,26 @@ def test_lan_says_what_it_means_and_where_it_cannot_work():
     assert "address (none at all) is on no private network" in vault_command.on_the_network([], 8700)
 
 
-def test_a_computer_s_own_addresses_are_those_that_a_server_can_be_bound_to():
-    import socket
+def test_the_commands_that_are_printed_name_the_folder_that_was_given(course, tmp_path, monkeypatch):
+    folder = str(tmp_path / "room 12")
+    out = course("init", "--class", "autumn", "--folder", folder)[1]
+    assert f"key new ant --count 40 --folder '{folder}', then" in out and f"serve --lan --folder '{folder}'" in out
+    from course_lib.vault import serve
 
+    monkeypatch.setattr(serve, "run", lambda app, listener, ready: (ready(), listener.close()))
+    monkeypatch.setattr(serve, "listen", lambda *_: socket.create_server(("127.0.0.1", 0)))
+    out = course("serve", "--lan", "--folder", folder)[1]
+    assert f"vault key expire --folder '{folder}'\n" in out
+    assert "vault key expire\n" in course("serve", "--lan")[1]
+
+
+def test_a_computer_s_own_addresses_are_those_that_a_server_can_be_bound_to():
     for address in vault_command.own_addresses():
         assert not address.startswith("127.")
         socket.create_server((address, 0)).close()
 
 
 def test_a_port_that_is_taken_is_told(course):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as other:
         code, _, err = course("serve", "--port", other.getsockname()[1])
     assert code == 1 and "another program has it" in err
