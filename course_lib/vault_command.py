@@ -48,6 +48,7 @@ def add_to(commands):
     init.add_argument(
         "--class", dest="class_name", required=True, metavar="NAME", help="a-z, 0-9 and -, such as autumn-2026"
     )
+    init.add_argument("--hours", type=float, help="until the class ends, and with it every learner's key made for it")
 
     vault_key = verbs.add_parser("key", allow_abbrev=False, help="new, list, move, revoke, lift, expire")
     key = vault_key.add_subparsers(dest="what", required=True, metavar="COMMAND")
@@ -57,7 +58,9 @@ def add_to(commands):
     new.add_argument("--cohort", help="which keys act together")
     new.add_argument("--scope", default="predict", choices=["predict", "submit", "instructor"])
     new.add_argument("--budget", type=int, help="rows it may ask in all")
-    new.add_argument("--hours", type=float, help="until it expires; else it ends with the class")
+    new.add_argument(
+        "--hours", type=float, help="until it expires; else it ends with the class (init --hours, or key expire)"
+    )
     verb("list", "every key: pseudonym, what it spent, whether it still opens", key)
     move = verb("move", "from its next question on, a key acts together with those of another cohort", key)
     move.add_argument("who", help="its pseudonym, or its number in `course vault key list`")
@@ -136,11 +139,20 @@ def serve(options, folder):
                 welcome(service, port, options.lan, new, carried(options)),
             ),
         )
+        left = still_open(service.keys(), carried(options))
     finally:
         note.unlink(missing_ok=True)
         service.close()
-    print(f"The vault has stopped. Its ledger is {folder / 'vault.db'}")
+    print(f"The vault has stopped. Its ledger is {folder / 'vault.db'}{left}")
     return 0
+
+
+def still_open(keys, more):
+    """A line about the learners' keys that would open the vault again; nothing where there is none."""
+    learners = [key for key in keys if "instructor" not in key["scope"].split() and key["pseudonym"] != "demo"]
+    n = sum(not (key["revoked"] or key["expired"]) for key in learners)
+    so = "1 learner's key is" if n == 1 else f"{n:,} learners' keys are"
+    return f"\n{so} still open. When the class is over: python -m course_lib vault key expire{more}" if n else ""
 
 
 def open_door(options, serve):
@@ -231,6 +243,7 @@ def own_addresses():
 def init(options, folder):
     from course_lib.vault import policy
 
+    check_hours(options.hours, "No folder was made.")
     folder.mkdir(parents=True, exist_ok=True)
     with opened(folder, class_name=options.class_name) as service:
         if service.keys():
@@ -238,12 +251,18 @@ def init(options, folder):
                 f"{folder} is in use for the class {service.class_name!r}. For another class, name another --folder."
             )
         key = service.new_key("instructor", scope="instructor")
+        if options.hours is not None:
+            service.set_end(service.end_in(options.hours))
     file = folder / "policy.toml"
     if not file.exists():
         file.write_text(policy.default_text(), encoding="utf-8")
     more = carried(options)
     print(f"The class {options.class_name!r} has its folder: {folder}\nIts policy, to edit: {file}")
     print(f"Instructor's key, shown this once: {key}")
+    if options.hours is not None:
+        print(
+            f"The class ends in {options.hours:g} hours, and with it every learner's key that has no hours of its own."
+        )
     print(
         f"Next: python -m course_lib vault key new ant --count 40{more}, then: python -m course_lib vault serve --lan{more}"
     )

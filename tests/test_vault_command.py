@@ -59,6 +59,33 @@ def test_init_makes_a_policy_to_edit_and_an_instructors_key(course):
     service.close()
 
 
+def test_init_with_hours_ends_the_keys_with_the_class(course):
+    code, _, err = course("init", "--class", "autumn", "--hours", "-1")
+    assert code == 1 and "--hours" in err and not course.folder.exists()
+    assert "The class ends in 30 hours" in course("init", "--class", "autumn", "--hours", "30")[1]
+    course("key", "new", "ant")
+    course("key", "new", "bee", "--hours", "1")
+    service = Service(course.folder, victims=TOY)
+    left = {key.pseudonym: key.expires and key.expires - service.clock() for key in service.keyring.by_id.values()}
+    service.close()
+    assert left["ant"] == pytest.approx(30 * 3600, abs=100) and left["bee"] == pytest.approx(3600, abs=100)
+    assert left["instructor"] is None
+
+
+def test_a_vault_that_stops_says_how_many_learners_keys_are_open(course, monkeypatch):
+    from course_lib.vault import serve
+
+    monkeypatch.setattr(serve, "run", lambda app, listener, ready: listener.close())
+    monkeypatch.setattr(serve, "listen", lambda *_: socket.create_server(("127.0.0.1", 0)))
+    assert "still open" not in course("serve")[1]  # the instructor's and the demo's
+    course("key", "new", "ant", "--count", "2")
+    assert "2 learners' keys are still open. When the class is over: python -m" in course("serve")[1]
+    course("key", "revoke", "3")
+    assert "1 learner's key is still open" in course("serve")[1]
+    course("key", "expire")
+    assert "still open" not in course("serve")[1]
+
+
 def test_init_leaves_a_folder_that_is_in_use_alone(made):
     assert "name another" in made("init", "--class", "winter")[2]
     code, _, err = made("init", "--class", "autumn")

@@ -320,6 +320,21 @@ def test_the_class_s_end_is_its_keys_end(world):
     assert w.status() == (403, "key-expired")
 
 
+def test_a_class_that_has_an_end_gives_it_to_its_learners_keys(world):
+    w = world()
+    w.service.set_end(w.clock() + 3600)
+    w.restart()
+    learner, teacher = w.key("bo"), w.key("teacher", scope="instructor")
+    longer = w.key("cy", expires=w.clock() + 9000)
+    assert w.service.usage(learner)["expires"] == pytest.approx(w.clock() + 3600)
+    w.clock.now += 3600
+    assert w.status(token=learner) == (403, "key-expired") and w.status(token=longer) == (200, None)
+    assert w.service.identify(teacher, "instructor") and w.status() == (200, None)  # made before there was an end
+    with pytest.raises(ValueError, match="the class test has ended; give this key hours of its own"):
+        w.key("di")
+    assert w.status(token=w.key("di", expires=w.clock() + 60)) == (200, None)
+
+
 @pytest.mark.parametrize(
     "settings, sentence",
     [

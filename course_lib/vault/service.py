@@ -63,7 +63,7 @@ class Service(Door):
         self.behind = max(0.0, newest - self.clock())  # seconds that the computer's clock is behind
         self.clock.not_before(newest)
         meta = self._meta(class_name)
-        self.class_name, self.secret = meta["class"], meta["secret"]
+        self.class_name, self.secret, self.ends = meta["class"], meta["secret"], meta.get("ends")
         self.keyring, self.books = Keyring(self.ledger, self.class_name, self.clock), Books(self.ledger)
         seed = int.from_bytes(hashlib.sha256(self.secret + b"projection").digest()[:8], "little")
         eyes = {name: Eye(victim.reference, seed) for name, victim in self.victims.items()}
@@ -147,10 +147,14 @@ class Service(Door):
         ]
 
     def new_key(self, pseudonym, cohort="class", scope="predict", budget=None, expires=None, accepted=False):
-        """A new key's token; it is shown once. budget: rows; expires: seconds since 1970.
+        """A new key's token; it is shown once. budget: rows; expires: seconds since 1970, else a learner's ends with the class.
 
         accepted: its holder has accepted the rules already.
         """
+        if expires is None and self.ends is not None and "instructor" not in scope.split():
+            if self.clock() >= self.ends:
+                raise ValueError(f"the class {self.class_name} has ended; give this key hours of its own")
+            expires = self.ends
         per_person = self.policy.identity.keys_per_person if scope != "instructor" else 0
         return self._written(self.keyring.new, pseudonym, cohort, scope, budget, expires, per_person, accepted)
 
@@ -159,6 +163,12 @@ class Service(Door):
         if not 0 < hours <= MOST_HOURS:
             raise ValueError(f"hours are more than 0, and {MOST_HOURS:,} at most; got {hours:g}")
         return self.clock() + 3600 * hours
+
+    def set_end(self, at):
+        """Learners' keys that are made from now on, with no end of their own, end then: seconds since 1970."""
+        put = "INSERT OR REPLACE INTO meta VALUES ('ends', ?)"
+        self._written(self.ledger.change, lambda db: db.execute(put, (at,)) and None)
+        self.ends = at
 
     def keys(self):
         """Every key, as the page shows it; never its secret."""
