@@ -290,6 +290,27 @@ def test_the_instructor_moves_a_key_to_another_cohort(world):
     assert world.service.identify(world.learner).cohort == "linked"
 
 
+def test_the_instructor_may_give_a_key_a_budget_and_an_end(world):
+    headers = world.signed_in()
+    said = {"pseudonym": "ada", "cohort": "red", "budget": 5, "hours": 1.5}
+    usage = world.service.usage(ask(world.app, "POST", "/live/keys", said, headers).json()["key"])
+    assert usage["budget"] == 5 and usage["expires"] == pytest.approx(world.service.clock() + 5400, abs=60)
+    said |= {"budget": None, "hours": None}
+    usage = world.service.usage(ask(world.app, "POST", "/live/keys", said, headers).json()["key"])
+    assert usage["budget"] is None and usage["expires"] is None
+    for slip, words in (({"hours": 0}, "hours are more than 0"), ({"hours": 1, "expires": 2}, "both came")):
+        answer = ask(world.app, "POST", "/live/keys", said | slip, headers)
+        assert answer.status == 422 and words in answer.json()["detail"]
+
+
+def test_the_form_for_a_key_asks_for_what_the_vault_takes():
+    html, script = ((page.STATIC / f"instructor.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
+    form = html[html.index('<form id="new-key"') : html.index('id="new-token"')]
+    inputs = re.findall(r'<input id="([\w-]+)"', form)
+    assert inputs == re.findall(r'<label for="([\w-]+)"', form) == ["new-name", "new-cohort", "new-budget", "new-hours"]
+    assert all(f'"{name}"' in script for name in inputs)
+
+
 def test_a_policy_with_a_mistake_is_refused_with_its_line_and_the_old_one_stays(world):
     headers, before = world.signed_in(), world.service.policy.version
     said = ask(world.app, "POST", "/live/policy", {"text": "[output]\nkind = 3\n", "base": before}, headers)

@@ -91,7 +91,9 @@ hooks.alarm = (alarm) => lifter(alarm.per, alarm.who, alarm.per === "key" ? { ke
 
 $("new-key").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await send("keys", { pseudonym: $("new-name").value.trim(), cohort: $("new-cohort").value.trim() });
+  const number = (id) => ($(id).value === "" ? null : Number($(id).value));
+  const wish = { cohort: $("new-cohort").value.trim(), budget: number("new-budget"), hours: number("new-hours") };
+  const answer = await send("keys", { pseudonym: $("new-name").value.trim(), ...wish });
   say("new-said", answer, `The key of ${$("new-name").value.trim()}, shown this once:`);
   $("new-token").textContent = answer.ok ? answer.key : "";
   if (answer.ok) $("new-name").value = "";
