@@ -169,7 +169,7 @@ SCHEMAS = {
 }
 
 WORDS = {
-    "400": "malformed: not JSON, or not in UTF-8, or an Idempotency-Key with other characters",
+    "400": "malformed: not JSON, or not in UTF-8, or an Idempotency-Key with other characters, or two of them",
     "401": "no key, or one that is not known",
     "403": "the key is revoked, expired, for another scope, has not accepted the rules, or its budget is spent",
     "404": "no such model",
