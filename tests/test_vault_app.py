@@ -432,3 +432,8 @@ def test_a_port_that_cannot_be_is_another_host(vault, host, path):
     method = "POST" if path == "/live/login" else "GET"
     status, headers, _ = vault.call(method, path, headers={"Host": host.encode("utf-8")})
     assert status == 421 and headers["content-type"] == "application/problem+json"
+
+
+def test_the_document_says_that_every_call_may_refuse_an_asker_from_the_internet(vault):
+    calls = [call for path in vault.call("GET", "/openapi.json")[2]["paths"].values() for call in path.values()]
+    assert calls and all("403" in call["responses"] for call in calls)

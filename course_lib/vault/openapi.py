@@ -171,7 +171,8 @@ SCHEMAS = {
 WORDS = {
     "400": "malformed: not JSON, or not in UTF-8, or an Idempotency-Key with other characters, or two of them",
     "401": "no key, or one that is not known",
-    "403": "the key is revoked, expired, for another scope, has not accepted the rules, or its budget is spent",
+    "403": "the key is revoked, expired, for another scope, has not accepted the rules, or its budget is spent; or you are on "
+    "no private network",
     "404": "no such model",
     "408": "the rest of the request did not come in time",
     "413": "more rows, or more bytes, than a request may ever have",
@@ -204,7 +205,7 @@ def call(summary, schema, *statuses, open_to_all=False, **more):
     return {
         "summary": summary,
         "security": [] if open_to_all else [{"key": []}],
-        "responses": {"200": good, **problems("421", *(() if open_to_all else ("401", "403")), *statuses)},
+        "responses": {"200": good, **problems("403", "421", *(() if open_to_all else ("401",)), *statuses)},
         **more,
     }
 
