@@ -30,7 +30,7 @@ from course_lib import plots, record
 from course_lib.cache import Cached, Online, build
 from course_lib.checks import check, hint
 from course_lib.convnets import network
-from course_lib.cost import count_flops
+from course_lib.cost import count_flops, count_seconds
 from course_lib.data import load, load_uint8, stratified_split
 from course_lib.download import ROOT, DataError, keep_folder
 from course_lib.live import show
@@ -47,6 +47,7 @@ TEACHER_EPOCHS, EPOCHS, SEEDS = pick(cpu=(12, 6, 4), gpu=(16, 12, 5))  # SEEDS s
 VIEWS = pick(cpu=6, gpu=12)  # how many views of each picture the teacher is asked about
 BATCH, LR, T = pick(cpu=(64, 0.2, 1.0), gpu=(512, 0.4, 1.0))  # LR: the largest step size
 RACED, ROUNDS = pick(cpu=(256, 3), gpu=(20_480, 5))  # pictures per block of a race, and blocks
+PHOTOS = pick(cpu=256, gpu=2_048)  # the same for the plain loop, which would take long for more
 TESTED = pick(cpu=3_000, gpu=10_000)  # test pictures that are looked at
 COMPILE = pick(cpu=False, gpu=True)  # on a CPU, compiling takes longer than this lesson
 DEVICE, begun = device(), time.perf_counter()
@@ -79,7 +80,8 @@ CHANNELS, SIZE, C = data.x_train.shape[1], data.x_train.shape[-1], len(data.clas
 MIRROR, SHIFT = CHANNELS == 3, SIZE // 8  # a mirrored 3 is no 3; a mirrored cat is a cat
 rows = stratified_split(data.y_train, (min(1.0, N / len(data.x_train)),), seed=0)[0]
 x, y = data.x_train[rows].to(DEVICE), data.y_train[rows].to(DEVICE)  # (N, channels, h, w), (N,)
-RACED = min(RACED, len(x) // BATCH * BATCH)
+RACED, PHOTOS = (min(number, len(x) // BATCH * BATCH) for number in (RACED, PHOTOS))
+VIEWS = min(VIEWS, len(all_views(SHIFT, MIRROR).ids))  # the digits have nine
 x_val, y_val = data.x_val[:2_000].to(DEVICE), data.y_val[:2_000]
 print(f"{len(x):,} of {len(data.x_train):,} training pictures, {tuple(x.shape[1:])}, {x.dtype}, on {x.device}")
 print(f"loaded in {time.perf_counter() - start:.2f} s; {x.numel() * x.element_size() / 1e6:.1f} MB on the device")
@@ -291,9 +293,13 @@ cache_key = check("5.4", cache_key)
 # %%
 name = cache_key(teacher, x, views.ids)[:16]
 start = time.perf_counter()
-answers = build(keep_folder() / "answers" / name, teacher, x, views, precision=PRECISION).to(DEVICE)
+file = keep_folder() / "answers" / name
+reused = file.exists()
+answers = build(file, teacher, x, views, precision=PRECISION).to(DEVICE)
 cache_seconds = time.perf_counter() - start
 print(f"{tuple(answers.logits.shape)} logits, {answers.logits.numel() * 2 / 1e6:.1f} MB, in {cache_seconds:.1f} s")
+if reused:
+    print("They were there from an earlier run: this is the time to find them again, not to make them.")
 
 # %% [markdown]
 # ### Exercise 5.5 · Look up what the teacher said · 7 minutes · difficulty ●●○
@@ -340,7 +346,8 @@ print("kept and fresh are the same, to rounding:", torch.allclose(kept, fresh, r
 #
 # **Idea.** A *bfloat16* number has the range of a float32 and 8 binary digits in place of 24. Products and convolutions
 # survive that; sums of many small steps do not. So in *mixed precision* the passes run in bfloat16, and the weights, the
-# loss and the optimiser stay in float32. `torch.autocast` sees to it.
+# loss and the optimiser stay in float32. `torch.autocast` sees to it. (On newer GPUs, torch's "float32" is not all of it
+# either: convolutions multiply in TF32, 11 digits, unless you forbid it.)
 
 # %% [markdown]
 # Why not everything? Add 0.001 to 1, a thousand times:
@@ -418,8 +425,8 @@ class Photos(torch.utils.data.Dataset):
         from torchvision import transforms as t
 
         levels = x.cpu() if x.dtype == torch.uint8 else (255 * x.cpu()).byte()
-        self.photos = [t.functional.to_pil_image(one) for one in levels[:RACED]]
-        self.labels = y[:RACED].tolist()
+        self.photos = [t.functional.to_pil_image(one) for one in levels[:PHOTOS]]
+        self.labels = y[:PHOTOS].tolist()
         flip = [t.RandomHorizontalFlip()] if MIRROR else []
         self.change = t.Compose([t.RandomCrop(SIZE, padding=SHIFT), *flip, t.ToTensor()])
 
@@ -491,6 +498,7 @@ def limit(precision="float32", channels_last=False, compile=False):
     for _ in range(max(1, RACED // BATCH)):
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
             value = cross_entropy(forward(batch), y[:BATCH])
+        student.zero_grad()  # the last batch's gradients are forgotten, not added to
         value.backward()
 
 
@@ -509,7 +517,8 @@ def race(contenders):
             if DEVICE.type == "cuda":
                 torch.cuda.synchronize()  # the GPU works on its own; wait until it is done
             seconds[name].append(time.perf_counter() - start)
-    speeds = {name: [RACED / taken for taken in times[1:]] for name, times in seconds.items()}
+    pictures = dict.fromkeys(contenders, RACED) | {"plain loop": PHOTOS}
+    speeds = {name: [pictures[name] / taken for taken in times[1:]] for name, times in seconds.items()}
     medians = {name: statistics.median(each) for name, each in speeds.items()}
     return medians, {name: (min(each), max(each)) for name, each in speeds.items()}
 
@@ -522,11 +531,18 @@ last_online = Online(copy.deepcopy(teacher).to(memory_format=torch.channels_last
 cached = Cached(answers.logits[:, :RACED], views).to(DEVICE)
 
 # %% [markdown]
-# **Predict** the order before you look: which single change brings most *on this machine*, and does one of them cost
-# more than it brings? (Write its name; `bfloat16` is a candidate on a CPU.)
+# **Predict** each change before you look: how many times faster does it make the loop *on this machine*? Less than 1
+# means slower; `bfloat16` is a candidate on a CPU.
 
 # %%
-most, worse = "cached teacher", "none"  # change me before you go on
+my_gains = {  # change these numbers before you go on
+    "pictures on the device": 1.0,
+    "no waiting": 1.0,
+    "channels last": 1.0,
+    "bfloat16": 1.0,
+    "cached teacher": 1.0,
+    "compile": 1.0,
+}
 
 # %%
 first = {
@@ -561,14 +577,22 @@ order = [name for name in (*first, "cached teacher", "compile") if name in speed
 changes = {new: speeds[new] / speeds[old] for old, new in zip(order, order[1:], strict=False)}
 changes["cached teacher"] = speeds["cached teacher"] / speeds["online, what paid"]
 print(f"kept here: {keep}")
-print(f"you said {most} brings most; {max(changes, key=changes.get)} does, {max(changes.values()):.2f} times")
-measured = changes["cached teacher"]
-print(
-    f"the cache makes a step {measured:.2f} times faster here; the bound was {bound:.2f}, and you said {my_factor:.1f}"
-)
-costly = [f"{name} ({factor:.2f} times)" for name, factor in changes.items() if factor < 0.9] or ["none"]
-print(f"you said {worse} costs more than it brings; slower by a tenth or more here: {', '.join(costly)}")
+for name, factor in changes.items():
+    print(
+        f"{name:24} {factor:5.2f} times; you said {my_gains[name]:.1f}{'   ← costs more than it brings' * (factor < 0.9)}"
+    )
+print(f"a step with the cache, by FLOPs alone: {bound:.2f} times at most")
 print(f"from bottom to top: {speeds[order[-1]] / speeds['plain loop']:.1f} times; the limit: {top:,.0f} pictures/s")
+
+# %% [markdown]
+# How much of the machine is that? Its *peak* here is what one large product of two matrices reaches, in the same precision.
+
+# %%
+side = pick(cpu=1024, gpu=8192)
+square = torch.randn(side, side, device=DEVICE, dtype=getattr(torch, keep["precision"]))
+peak = 2 * side**3 / count_seconds(lambda m: m @ m, square[None], runs=9)  # FLOPs per second
+share_of_peak = speeds[order[-1]] * student_step / peak
+print(f"peak: {peak / 1e9:,.0f} GFLOP/s in {keep['precision']}; the rung '{order[-1]}' uses {share_of_peak:.0%} of it")
 
 # %% [markdown]
 # **Look**: your bars, and the limit. Beside them, where there is one, a run that was recorded on another machine.
@@ -626,9 +650,12 @@ spent = {e.key: e.self_device_time_total if on_gpu else e.self_cpu_time_total fo
 total = sum(spent.values())
 for key in sorted(spent, key=spent.get, reverse=True)[:6]:
     print(f"{spent[key] / total:5.0%}  {key[:70]}")
+if not on_gpu:  # a GPU's kernels have names of their own
+    layers = sum(time for key, time in spent.items() if "conv" in key or "batch_norm" in key)
+    print(f"{layers / total:5.0%}  convolutions and batch normalisation, together")
 
 # %% [markdown]
-# Nearly all of it should be convolutions and batch normalisation, forward and backward. A copy between host and device
+# Most of it should be convolutions and batch normalisation, forward and backward. A copy between host and device
 # high in this table, or on a processor `_local_scalar_dense` (that is `.item()`), is a loop that waits.
 
 # %% [markdown]
@@ -726,13 +753,13 @@ if is_first():
 """
 place = Path(tempfile.mkdtemp())
 (place / "program.py").write_text(program)
-weights = {}
+weights, path = {}, os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 for processes, starter in ((1, []), (2, ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"])):
     command = [sys.executable, *starter, place / "program.py", place / f"weights-{processes}"]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
     ran = subprocess.run(command, env=settings, capture_output=True, text=True)
     troubles = [line for line in ran.stderr.splitlines() if "Error:" in line]
-    print(*set(ran.stdout.split("\n")) - {""} or troubles[-1:], sep="\n")
+    print(*set(ran.stdout.split("\n")) - {""} or troubles[:1], sep="\n")
     if ran.returncode == 0:
         weights[processes] = torch.load(place / f"weights-{processes}")
 
@@ -798,13 +825,16 @@ print(
 # %% tags=["solution-only"]
 if os.environ.get("COURSE_RECORD"):  # makers of the course keep this run beside their others
     figures = {"speeds": speeds, "spread": spread, "rounds": ROUNDS, "keep": keep, "bound": bound}
-    figures |= {"primary": str(primary), "teacher_val": str(teacher_on_val), "teacher_seconds": teacher_seconds}
-    figures |= {"cache_seconds": cache_seconds, "students_seconds": students_seconds, "n": len(x), "seeds": SEEDS}
     figures |= {
-        "settings": f"{TEACHER} {STUDENT} {TEACHER_EPOCHS} {EPOCHS}",
-        "lesson_seconds": time.perf_counter() - begun,
+        "peak_flops": peak,
+        "share_of_peak": share_of_peak,
+        "top_over_bottom": speeds[order[-1]] / speeds["plain loop"],
     }
-    figures |= {"accuracy_test": {name: str(one) for name, one in found.items()}, **record.surroundings()}
+    figures |= {"primary": {**vars(primary.difference), "verdict": primary.word}, "teacher_val": vars(teacher_on_val)}
+    figures |= {"accuracy_test": {name: vars(one) for name, one in found.items()}, "n": len(x), "seeds": SEEDS}
+    figures |= {"teacher_seconds": teacher_seconds, "students_seconds": students_seconds}
+    figures |= {"cache_seconds": None if reused else cache_seconds, "lesson_seconds": time.perf_counter() - begun}
+    figures |= {"settings": f"{TEACHER} {STUDENT} {TEACHER_EPOCHS} {EPOCHS}", **record.surroundings()}
     record.write(ROOT / "results" / f"lesson_05_{tier()}.json", figures)
 
 # %% [markdown]
