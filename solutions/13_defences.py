@@ -883,7 +883,8 @@ for row in ledger.execute(THIEVES):
     print(f"{name:17s} {who:15s} {n} thieves, {keys:4.1f} keys, {asked:3.0f} answered each: agreement {score:.1%}")
 
 # %% [markdown]
-# And the honest side: users, answered questions, and whom the vault called unusual.
+# And the honest side: users, answered questions, and whom the vault called unusual, from the ledger. What they lost is told
+# by their replies, beside the undefended ones (`toll.cost`): the ledger does not know what an answer would have been.
 
 # %%
 HONEST = """
