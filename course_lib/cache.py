@@ -55,8 +55,9 @@ class Cached:
     def __init__(self, logits, views):
         self.logits, self.views = logits, views
         every = len(all_views(views.shift).ids)
-        self.slot = torch.full((every,), len(views.ids))  # of a view that was not asked: beyond the last
-        self.slot[views.ids] = torch.arange(len(views.ids))
+        slot = torch.full((every,), len(views.ids))  # of a view that was not asked: beyond the last
+        slot[views.ids] = torch.arange(len(views.ids))
+        self.slot = slot.to(logits.device)
 
     def __len__(self):
         return self.logits.shape[1]
@@ -74,8 +75,7 @@ class Cached:
 
     def to(self, device):
         """The same on a device: half precision takes 2 bytes per view, picture and class."""
-        if self.logits.device.type != torch.device(device).type:
-            self.logits, self.slot = self.logits.to(device), self.slot.to(device)
+        self.logits, self.slot = self.logits.to(device), self.slot.to(device)  # no copy where they are there
         return self
 
 

@@ -244,3 +244,17 @@ def test_answers_in_memory_do_as_well():
     view = choose(VIEWS, 40, 0, 2)
     slot = torch.tensor([VIEWS.ids.tolist().index(v) for v in view.tolist()])
     assert torch.equal(Cached(logits, VIEWS).at(torch.arange(40), view), logits[slot, torch.arange(40)])
+
+
+def test_answers_are_looked_up_on_the_device_where_the_logits_are():
+    rows, view = torch.arange(40, device="meta"), choose(VIEWS, 40, 0, 2).to("meta")
+    for made in (Cached(torch.randn(6, 40, 10).to("meta"), VIEWS), Cached(torch.randn(6, 40, 10), VIEWS).to("meta")):
+        assert {made.logits.device.type, made.slot.device.type, made.at(rows, view).device.type} == {"meta"}
+
+
+def test_moving_answers_to_where_they_are_copies_nothing():
+    answers = Cached(torch.randn(6, 40, 10), VIEWS)
+    kept = answers.logits.data_ptr(), answers.slot.data_ptr()
+    for device in ("cpu", torch.device("cpu"), answers.logits.device):
+        answers.to(device)
+        assert (answers.logits.data_ptr(), answers.slot.data_ptr()) == kept

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib import machine, train
-from course_lib.cache import Online, build
+from course_lib.cache import Cached, Online, build
 from course_lib.convnets import network
 from course_lib.loop import one_cycle, sgd
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
@@ -45,6 +45,15 @@ def test_every_switch_trains(precision, compile, teacher, tmp_path):
     how = dict(epochs=2, batch_size=64, views=VIEWS, optimiser=sgd, schedule=one_cycle, lr=0.02, channels_last=True)
     train.fit(student, (x, y, answers), distill_loss, precision=precision, compile=compile, **how)
     assert all(torch.isfinite(p).all() for p in student.parameters()) and state_hash(teacher) == before
+
+
+def test_answers_that_were_made_on_the_gpu_are_looked_up_there_and_not_copied_again():
+    logits, rows, view = torch.randn(len(VIEWS.ids), 256, 10).cuda(), torch.arange(256), choose(VIEWS, 256, 0, 1)
+    answers, kept = Cached(logits, VIEWS), logits.data_ptr()
+    for device in ("cuda", f"cuda:{torch.cuda.current_device()}", logits.device):
+        found = answers.to(device).at(rows.cuda(), view.cuda())
+        assert answers.logits.data_ptr() == kept and answers.slot.is_cuda
+        assert torch.equal(found.cpu(), Cached(logits.cpu(), VIEWS).at(rows, view))
 
 
 def test_cached_and_online_train_the_same_student_to_rounding(teacher, tmp_path):
