@@ -36,11 +36,14 @@ class Online:
 
     def __init__(self, teacher):
         self.teacher = freeze(teacher)
+        self.parts = list(teacher.modules())  # kept: walking through them at every step costs more than the look
 
     def at(self, rows, view, x):
         """Logits (B, C) for the pictures x (B, ...) as the student sees them."""
-        if self.teacher.training:
-            raise RuntimeError("the teacher is in train mode: something called .train() on it. Call freeze(teacher)")
+        if any(part.training for part in self.parts):
+            raise RuntimeError(
+                "the teacher, or a part of it, is in train mode: something called .train() on it. Call freeze(teacher)"
+            )
         with torch.no_grad():
             return self.teacher(x)
 

@@ -225,12 +225,14 @@ def test_the_teacher_is_frozen_and_unchanged_by_a_build_and_by_being_asked(teach
     assert state_hash(net) == before and not net.training and not any(p.requires_grad for p in net.parameters())
 
 
-def test_a_teacher_that_was_put_back_into_train_mode_is_refused(teacher):
-    online = Online(teacher)
-    teacher.train()
-    with pytest.raises(RuntimeError, match="the teacher is in train mode"):
+@pytest.mark.parametrize("part", [lambda net: net, lambda net: net[1][1]], ids=["all of it", "one layer"])
+def test_a_teacher_that_is_put_back_into_train_mode_even_in_part_is_refused_and_unchanged(part):
+    net = network("resnet8", 10, channels=1, seed=0)
+    online, before = Online(net), state_hash(net)
+    part(net).train()
+    with pytest.raises(RuntimeError, match="the teacher, or a part of it, is in train mode"):
         online.at(None, None, as_numbers(X))
-    teacher.eval()
+    assert state_hash(net) == before
 
 
 def test_the_head_has_room_for_every_view():
