@@ -6,7 +6,7 @@ import torch
 from course_lib import machine, train
 from course_lib.cache import Cached, Online, build
 from course_lib.convnets import network
-from course_lib.loop import one_cycle, sgd
+from course_lib.loop import adam, one_cycle, sgd
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.models import state_hash
 from course_lib.views import as_numbers, augment, choose, some_views
@@ -70,23 +70,27 @@ def test_cached_and_online_train_the_same_student_to_rounding(teacher, tmp_path)
     torch.testing.assert_close(one, other, atol=0.05, rtol=0.05)  # a GPU adds in any order, TF32 perhaps
 
 
-def test_no_step_waits_for_the_gpu(teacher):
+@pytest.mark.parametrize("precision, optimiser", [("float32", adam), ("bfloat16", sgd)])
+@pytest.mark.parametrize("kind", ["labels", "cached", "online"])
+def test_no_step_waits_for_the_gpu(kind, precision, optimiser, teacher):
     """torch warns of each synchronisation; a longer epoch has no more of them than a short one."""
     import warnings
 
+    x, y = X.cuda(), Y.cuda()
+    targets, loss = {
+        "labels": ((y,), cross_entropy),
+        "cached": ((y, Cached(torch.randn(len(VIEWS.ids), 256, 10).cuda(), VIEWS)), distill_loss),
+        "online": ((y, Online(teacher)), distill_loss),
+    }[kind]
+    how = dict(epochs=1, views=VIEWS, precision=precision, optimiser=optimiser, schedule=one_cycle, lr=0.01)
+
     def waits(batch_size):
+        student = network("resnet9-4").cuda()
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
-                train.fit(
-                    network("resnet9-4").cuda(),
-                    (X.cuda(), Y.cuda()),
-                    cross_entropy,
-                    epochs=1,
-                    batch_size=batch_size,
-                    views=VIEWS,
-                )
+                train.fit(student, (x, *targets), loss, batch_size=batch_size, **how)
             return sum("synchroniz" in str(one.message) for one in told)
         finally:
             torch.cuda.set_sync_debug_mode("default")

@@ -7,16 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import checkpoint, train
-from course_lib.cache import Online, build
+from course_lib.cache import Cached, Online, build
 from course_lib.convnets import network
-from course_lib.loop import one_cycle, order, sgd
+from course_lib.loop import adam, one_cycle, order, sgd
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.models import mlp, state_hash
 from course_lib.views import as_numbers, augment, choose, some_views
@@ -139,32 +141,90 @@ def test_bfloat16_computes_in_half_the_bytes_and_keeps_the_weights_in_float32(te
     assert F.cosine_similarity(moved, moved_plain, dim=0) > 0.7  # the same direction, less exactly
 
 
-class Numbers(TorchDispatchMode):
-    """Counts how often a number is taken out of a tensor: on a GPU each of them stops the loop until it is computed."""
+class Kernels(TorchDispatchMode):
+    """Counts the kernels whose result, or its shape, the processor has to know before it goes on."""
 
-    taken = 0
+    aten = torch.ops.aten
+    waits = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten._unique2, aten.equal, aten.is_nonzero)
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
 
     def __torch_dispatch__(self, function, types, arguments=(), named=None):
-        self.taken += function is torch.ops.aten._local_scalar_dense.default
+        at = arguments[1] if function.overloadpacket in (self.aten.index, self.aten.index_put_) else ()
+        by_mask = any(i is not None and i.dtype == torch.bool for i in at)
+        if by_mask or function.overloadpacket in self.waits:
+            self.count.append(function)
         return function(*arguments, **(named or {}))
 
 
-def numbers_taken(batch_size):
-    with Numbers() as mode:
-        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=2, batch_size=batch_size, views=VIEWS)
-    return mode.taken
+class Calls(TorchFunctionMode):
+    """Counts the calls that bring a tensor to the processor: where it is there already, no kernel shows them."""
 
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
 
-def test_no_step_waits_for_a_number():
-    assert numbers_taken(batch_size=2) == numbers_taken(batch_size=48)
-
-
-def test_the_counter_sees_a_loop_that_waits():
-    with Numbers() as mode:
-        train.fit(
-            mlp(64, 10), (X, Y), lambda z, y: F.cross_entropy(z, y) * (1 + 0 * z.sum().item()), epochs=1, batch_size=12
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        name = getattr(function, "__name__", "")
+        values = [*arguments[1:], *(named or {}).values()]
+        to_cpu = name == "to" and any(
+            isinstance(v, str | torch.device) and torch.device(v).type == "cpu" for v in values
         )
-    assert mode.taken >= 4
+        if to_cpu or name in ("cpu", "numpy", "tolist", "__array__"):
+            self.count.append(function)
+        return function(*arguments, **(named or {}))
+
+
+def waits(targets, loss, batch_size, **how):
+    """How often a training on the CPU does what would stop it on a GPU until all is computed."""
+    count = []
+    with Calls(count), Kernels(count):
+        train.fit(mlp(64, 10), (X, *targets), loss, epochs=2, batch_size=batch_size, views=VIEWS, **how)
+    return len(count)
+
+
+@pytest.mark.parametrize("precision, optimiser", [("float32", adam), ("bfloat16", sgd)])
+@pytest.mark.parametrize("kind", ["labels", "cached", "online"])
+def test_no_step_waits_for_a_number(kind, precision, optimiser):
+    teacher = mlp(64, 10, seed=1)
+    targets, loss = {
+        "labels": ((Y,), cross_entropy),
+        "cached": ((Y, Cached(torch.randn(4, 48, 10), VIEWS)), distill_loss),
+        "online": ((Y, Online(teacher)), distill_loss),
+    }[kind]
+    how = dict(precision=precision, optimiser=optimiser, schedule=one_cycle)
+    assert waits(targets, loss, batch_size=4, **how) == waits(targets, loss, batch_size=48, **how)
+
+
+WAITS = {
+    "item": lambda t: t.sum().item(),
+    "float": lambda t: float(t.sum()),
+    "if": lambda t: bool(t.sum() > 0),
+    "cpu": lambda t: t.cpu(),
+    "to": lambda t: t.to("cpu"),
+    "to a device": lambda t: t.to(device=torch.device("cpu"), dtype=torch.float64),
+    "numpy": lambda t: t.numpy(),
+    "asarray": lambda t: np.asarray(t),
+    "tolist": lambda t: t.tolist(),
+    "nonzero": lambda t: t.nonzero(),
+    "where": lambda t: torch.where(t > 0),
+    "mask": lambda t: t[t > 0],
+    "equal": lambda t: torch.equal(t, t),
+}
+
+
+@pytest.mark.parametrize("way", WAITS)
+def test_the_counter_sees_a_target_that_waits_at_every_step(way):
+    class Waits(Cached):
+        def at(self, rows, view, x=None):
+            answers = super().at(rows, view)
+            WAITS[way](answers)
+            return answers
+
+    target = Waits(torch.randn(4, 48, 10), VIEWS)
+    assert waits((target,), kd_loss, batch_size=12) - waits((target,), kd_loss, batch_size=48) >= 2 * 3
 
 
 def test_a_full_gpu_gets_a_batch_size_to_try():
@@ -225,7 +285,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from test_loop import X, Y, VIEWS, small
 from course_lib import train
-from course_lib.loop import one_cycle, sgd
+from course_lib.loop import adam, one_cycle, sgd
 from course_lib.losses import cross_entropy
 
 torch.manual_seed(int(sys.argv[2]))  # whatever the learner's generator holds
