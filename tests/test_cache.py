@@ -201,6 +201,14 @@ def test_a_teacher_whose_last_factor_differs_is_another_teacher():
     assert len({cache.answers_fingerprint(net, X, VIEWS) for net in nets}) == 2
 
 
+@pytest.mark.parametrize("setting", ["mean", "std"])
+def test_a_teacher_that_normalises_otherwise_is_another_teacher(setting):
+    nets = [network("resnet8", 10, channels=1, seed=0) for _ in range(2)]
+    getattr(nets[1][0], setting).add_(0.01)
+    assert len({cache.answers_fingerprint(net, X, VIEWS) for net in nets}) == 2
+    assert len({state_hash(net) for net in nets}) == 2
+
+
 def test_a_logit_too_large_for_half_precision_gets_a_sentence(tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     net[1].weight.data *= 1e6
