@@ -134,6 +134,8 @@ def predict(model, x, batch_size=None, precision="float32"):
     models = list(model)
     if not models:
         raise ValueError("predict takes a model or a list of models; the list is empty")
+    if precision != "float32":  # inside vmap, autocast changes nothing
+        return torch.stack([predict(one, x, batch_size, precision) for one in models])
     with contextlib.ExitStack() as modes:
         for one in models:
             modes.enter_context(_eval(one))

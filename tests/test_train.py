@@ -180,6 +180,25 @@ def test_predict_of_a_list_stacks_what_each_model_answers_and_leaves_the_modes_a
     assert (model[0].training, model[1].training) == (True, False)
 
 
+@pytest.mark.parametrize("build", [make, batch_norm, lambda s: mlp(64, 8 + s, 10, seed=s)])
+def test_predict_of_a_list_computes_in_the_precision_that_each_model_alone_does(build):
+    models = [build(s).eval() for s in range(3)]
+    types = []
+    hooks = [model.register_forward_hook(lambda _, x, out: types.append(out.dtype)) for model in models]
+    together = train.predict(models, X, precision="bfloat16")
+    assert types and set(types) == {torch.bfloat16} and together.dtype == torch.float32
+    for hook in hooks:
+        hook.remove()
+    alone = torch.stack([train.predict(model, X, precision="bfloat16") for model in models])
+    torch.testing.assert_close(together, alone, atol=0.01, rtol=0.02)
+
+
+def test_predict_refuses_another_precision_for_one_model_and_for_a_list():
+    for model in (make(0), [make(0), make(1)], [mlp(64, 8, 10), mlp(64, 9, 10)]):
+        with pytest.raises(ValueError, match='precision is "float32" or "bfloat16"; it came as \'half\''):
+            train.predict(model, X, precision="half")
+
+
 def test_no_random_number_of_the_learners_is_used_up():
     torch.manual_seed(5)
     before = torch.get_rng_state()
