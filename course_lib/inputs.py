@@ -29,6 +29,8 @@ def autocast(device, precision):
     """The context in which a model computes in `precision`: "float32", all of it, or "bfloat16", where that is safe.
 
     In bfloat16 products and convolutions take half the bytes; weights, losses and the optimiser stay float32.
+    On a GPU torch lets float32 convolutions round what they multiply to TF32, 10 bits of fraction, unless
+    torch.backends.cudnn.allow_tf32 is False.
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f'precision is "float32" or "bfloat16"; it came as {precision!r}')

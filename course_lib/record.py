@@ -36,6 +36,7 @@ def surroundings(device=None):
         "torch": torch.__version__,
         "cuda": torch.version.cuda if has_gpu else None,
         "cudnn": torch.backends.cudnn.version() if has_gpu else None,
+        "tf32": torch.backends.cudnn.conv.fp32_precision == "tf32" if has_gpu else None,  # allow_tf32 may raise
         **packages,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
