@@ -157,7 +157,7 @@ def _train(options):
     target, loss, asking, teacher = (y,), cross_entropy, 0.0, None
     if options.role == "student":
         teacher = _teacher(Path(options.teacher), options.data, classes, channels).to(device)
-        answers, asking = _answers(teacher, x, views, precision, options.online, folder)
+        answers, asking = _answers(teacher, x, views, options.online, folder)
         target = (y, answers)
 
         def loss(logits, labels, teacher_logits):
@@ -231,20 +231,23 @@ def _teacher(folder, data, classes, channels):
     return models.freeze(models.load(folder / "weights-0.pt", made))
 
 
-def _answers(teacher, x, views, precision, online, folder):
-    """What fit is given in place of the teacher, and the seconds that asking it once took."""
+def _answers(teacher, x, views, online, folder):
+    """What fit is given in place of the teacher, and the seconds that asking it once took.
+
+    It is asked once in float32, whatever the student trains in: half precision keeps a logit to 2**-11, bfloat16 to 2**-8.
+    """
     from course_lib.cache import Online, answers_fingerprint, build
     from course_lib.processes import team
 
     if online:
         return Online(teacher), 0.0
     start = time.perf_counter()
-    path = folder.parent / "answers" / answers_fingerprint(teacher, x, views, precision=precision)[:16]
+    path = folder.parent / "answers" / answers_fingerprint(teacher, x, views)[:16]
     processes = team(x.device)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one process per host
-        build(path, teacher, x, views, precision=precision)
+        build(path, teacher, x, views)
     processes.wait()
-    answers = build(path, teacher, x, views, precision=precision)
+    answers = build(path, teacher, x, views)
     print(
         f"asking the teacher in {len(views.ids)} views pays off from epoch {len(views.ids) + 1} of all students together"
     )

@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+
+from course_lib import models
+from course_lib.cache import read
+from course_lib.convnets import network
+from course_lib.data import load, stratified_split
+from course_lib.train import predict
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ["--data", "digits", "--model", "resnet9-4", "--epochs", "1", "--examples", "200"]
@@ -50,6 +57,17 @@ def test_a_student_learns_from_it_and_the_answers_are_asked_once(teacher, tmp_pa
     written = answers.stat().st_mtime_ns
     again = course("student", *QUICK, "--teacher", teacher, "--seeds", 2, "--out", tmp_path / "student")
     assert again.returncode == 0 and answers.stat().st_mtime_ns == written
+
+
+def test_the_answers_are_those_of_a_float32_teacher_whatever_the_student_trains_in(teacher, tmp_path):
+    quick = [*QUICK, "--seeds", 1, "--views", 2, "--precision", "bfloat16", "--out", tmp_path / "student"]
+    assert course("student", *quick, "--teacher", teacher).returncode == 0
+    (path,) = (tmp_path / "answers").iterdir()
+    answers, pictures = read(path), load("digits")
+    (rows,) = stratified_split(pictures.y_train, (200 / len(pictures.y_train),), seed=0)
+    net = models.load(teacher / "weights-0.pt", network("resnet9-4", 10, channels=1))
+    fresh = predict(net, pictures.x_train[rows])  # the first view is the picture as it is
+    torch.testing.assert_close(answers.logits[0].float(), fresh, rtol=2**-11 + 2**-18, atol=2**-20)
 
 
 def test_two_processes_train_a_student_together_and_one_of_them_speaks(teacher, tmp_path):
