@@ -299,6 +299,17 @@ def test_the_smaller_of_two_pairs_stands_at_the_top(loop):
     assert loop.smaller({"one": pair(0.97), "other": pair(0.91)}, "1") == dict.fromkeys(loop.BARS, 0.91)
 
 
+def test_each_bar_has_a_verdict_with_one_thread_and_with_two(loop):
+    found = dict.fromkeys(loop.BARS, 0.96)
+    table = loop.bars_table({**found, "two_threads": {**found, "cached_over_limit": 0.932}})
+    assert "| cached_over_limit | 0.95 | 0.960 | met | 0.932 | not met |" in table
+    assert "| online_over_common | 0.97 | 0.960 | not met | 0.960 | not met |" in table
+    alone = loop.bars_table({**found, "two_threads": {}})  # a machine of one core
+    assert "| cached_over_limit | 0.95 | 0.960 | met |  |  |" in alone
+    page = (BENCH / "README.md").read_text(encoding="utf-8")
+    assert table.splitlines()[0] in page and loop.JUDGED in page
+
+
 def test_where_cifar10_is_not_the_digits_take_its_place(loop, monkeypatch, tmp_path):
     monkeypatch.setattr(loop.tasks.download, "data_folder", lambda: tmp_path)
     monkeypatch.setattr(loop.tasks.download, "keep_folder", lambda: tmp_path)
