@@ -43,7 +43,15 @@ def device():
 
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    mine, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if mine >= gpus:
+        raise ValueError(
+            f"torchrun gives each process a GPU of its own; process {mine + 1} of this machine has none, for torch sees "
+            f"{gpus} GPU{'s' * (gpus != 1)}. Start it with --nproc_per_node {gpus}"
+        )
+    return torch.device("cuda", mine)
 
 
 def calibrate(seconds=2.0):

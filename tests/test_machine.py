@@ -253,6 +253,16 @@ def test_tier_picks_the_setting(monkeypatch):
     assert pick(cpu="cpu", gpu="cuda") == device().type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def test_a_process_without_a_gpu_of_its_own_gets_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert device() == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ValueError, match="process 2 of this machine has none, for torch sees 1 GPU. Start it with --n"):
+        device()
+
+
 # speed
 
 

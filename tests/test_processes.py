@@ -1,5 +1,6 @@
 """Two processes under torchrun train the model that one trains with the same global batch."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def torchrun(program, *arguments):
         program,
         *arguments,
     ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    on_the_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # a machine may have one GPU
+    return subprocess.run(command, cwd=ROOT, env=on_the_cpu, capture_output=True, text=True, timeout=180)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`course train` as it is typed: a teacher, its student, one alone; what goes wrong is said in a sentence."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +21,12 @@ QUICK = ["--data", "digits", "--model", "resnet9-4", "--epochs", "1", "--example
 
 
 def course(*arguments, processes=1):
-    start = [sys.executable, "-m"]
+    start, environment = [sys.executable, "-m"], dict(os.environ)
     if processes > 1:
         start += ["torch.distributed.run", "--nproc_per_node", str(processes), "--standalone", "-m"]
-    return subprocess.run(
-        [*start, "course_lib", "train", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=180
-    )
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # on the CPU: a machine may have fewer GPUs than processes
+    command = [*start, "course_lib", "train", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
 
 
 @pytest.fixture(scope="module")
