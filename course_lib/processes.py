@@ -4,6 +4,7 @@ Each process takes its share of every batch; the gradients' mean makes the step 
 the whole batch. Batch normalisation is the exception: each process normalises by its own share of the batch.
 """
 
+import datetime
 import os
 
 import torch.distributed as dist
@@ -59,11 +60,15 @@ class Several(One):
         super().__init__(device, precision)
         try:
             from accelerate import Accelerator
+            from accelerate.utils import InitProcessGroupKwargs
         except ImportError:
             raise ImportError(
                 "training in several processes needs the package accelerate: pip install accelerate"
             ) from None
-        self.accelerator = Accelerator(cpu=device.type == "cpu")  # precision is autocast's, as in one process
+        # One process may ask the teacher for hours while the others wait; torch would end them after 10 or 30 minutes.
+        patience = InitProcessGroupKwargs(timeout=datetime.timedelta(days=1))
+        # No precision here: that is autocast's, as in one process.
+        self.accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
 
     def prepare(self, model, optimiser):

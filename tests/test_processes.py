@@ -30,6 +30,9 @@ from test_processes import HOW, X, Y, mlp, F, train
 
 model = train.fit(mlp(64, 32, 10), (X, Y), F.cross_entropy, checkpoint=sys.argv[1] + "/state", **HOW)
 assert dist.get_world_size() == 2
+patience = dist.group.WORLD._get_backend(torch.device("cpu")).options._timeout
+with open(f"{{sys.argv[1]}}/patience-{{dist.get_rank()}}", "w") as file:
+    file.write(str(patience.total_seconds()))
 torch.save(model.state_dict(), f"{{sys.argv[1]}}/{{dist.get_rank()}}")
 network = train.fit(nn.Sequential(mlp(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10)), (X[:48], Y[:48]), F.cross_entropy, **HOW)
 torch.save(network.state_dict(), f"{{sys.argv[1]}}/normalised-{{dist.get_rank()}}")
@@ -84,6 +87,11 @@ def test_two_processes_equal_one_with_the_same_global_batch(two):
 def test_two_processes_end_with_the_same_running_figures(two):
     one, other = (torch.load(two / f"normalised-{rank}") for rank in "01")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_one_process_may_let_the_other_wait_for_hours(two):
+    """While it asks the teacher, say. torch's own patience is 30 minutes, and 10 on GPUs."""
+    assert [float((two / f"patience-{rank}").read_text()) for rank in "01"] == [24 * 3600] * 2
 
 
 def test_what_two_processes_left_one_can_finish(two):
