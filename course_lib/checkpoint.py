@@ -13,14 +13,16 @@ class OtherTraining(ValueError):
         return [str(self)]
 
 
-def save(path, settings, epoch, model, optimiser):
+def save(path, settings, epoch, model, optimiser, seconds):
     """Write weights, buffers and the optimiser's state to a temporary name, then move the file into place.
 
     settings: {name: word or number} of all that the training depends on. The order of the examples, their views and
-    what dropout draws are pure functions of seed and epoch, so no generator's state is needed.
+    what dropout draws are pure functions of seed and epoch, so no generator's state is needed. seconds: what all epochs
+    so far took, in this call and in those before.
     """
     path = Path(path)
     state = {"settings": settings, "epoch": epoch, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
+    state["seconds"] = seconds
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,10 +42,10 @@ def save(path, settings, epoch, model, optimiser):
 
 
 def load(path, settings, model, optimiser):
-    """Fill model and optimiser from the file; returns the epochs that are done, 0 if there is no file."""
+    """Fill model and optimiser from the file; returns the epochs that are done and their seconds: (0, 0.0) without a file."""
     path = Path(path)
     if not path.exists():
-        return 0
+        return 0, 0.0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # nothing in the file is executed
         there = state["settings"]
@@ -58,4 +60,9 @@ def load(path, settings, model, optimiser):
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
-    return state["epoch"]
+    return state["epoch"], state.get("seconds", 0.0)
+
+
+def seconds(path):
+    """What the epochs in a checkpoint took, over all calls."""
+    return torch.load(path, map_location="cpu", weights_only=True).get("seconds", 0.0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 
 import torch
 
@@ -63,6 +64,7 @@ def train_epochs(
 
     rows (n,): the examples that it sees. tick(share): called after each step with its share of the work that was left.
     """
+    start, earlier = time.perf_counter(), 0.0
     x, *targets = data
     processes = team(x.device, precision)
     model.to(x.device)
@@ -79,7 +81,7 @@ def train_epochs(
         )
         how |= {"loss": _name(loss), "optimiser": _name(optimiser), "schedule": _name(schedule)}
         settings = {**how, **_fingerprints(model, data, rows, views)}
-        done = state.load(checkpoint, settings, model, plain)
+        done, earlier = state.load(checkpoint, settings, model, plain)
     processes.agree(done)
     forward, stepper = processes.prepare(model, plain)
     forward = torch.compile(forward, dynamic=False) if compile else forward
@@ -114,7 +116,7 @@ def train_epochs(
                     tick(1 / (steps * (epochs - done)))
         stop_unless_finite(total, everything, before, epoch, lr)
         if checkpoint and is_first():
-            state.save(checkpoint, settings, epoch + 1, model, plain)
+            state.save(checkpoint, settings, epoch + 1, model, plain, earlier + time.perf_counter() - start)
         processes.wait()
         yield epoch + 1
     processes.leave(forward)

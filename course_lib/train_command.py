@@ -8,6 +8,7 @@ torchrun --nproc_per_node 2 -m course_lib train teacher ...       in several pro
 Each run has a folder: weights-SEED.pt, state-SEED (from which the same command goes on), result.json.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -114,7 +115,7 @@ def run(options):
 def _train(options):
     import torch
 
-    from course_lib import machine, models, record
+    from course_lib import checkpoint, machine, models, record
     from course_lib.convnets import network
     from course_lib.cost import count_flops
     from course_lib.data import load, load_uint8, stratified_split
@@ -173,10 +174,10 @@ def _train(options):
     students, seconds = [], []
     for seed in range(seeds):
         model = network(name, classes, channels, seed=seed).to(device)
-        start = time.perf_counter()
-        fit(model, (x, *target), loss, seed=seed, checkpoint=folder / f"state-{seed}", **how)
-        seconds.append(time.perf_counter() - start)
+        state = folder / f"state-{seed}"
+        fit(model, (x, *target), loss, seed=seed, checkpoint=state, **how)
         if is_first():
+            seconds.append(checkpoint.seconds(state))
             models.save(model, folder / f"weights-{seed}.pt")
         students.append(model)
         print(f"seed {seed}: {accuracy(predict(model, x_val, precision=precision).cpu(), pictures.y_val)} on val")
@@ -195,7 +196,7 @@ def _train(options):
         **{"n_train": len(x), "n_val": len(x_val), "n_test": len(x_test) if options.test else 0},
         **{key: vars(value) for key, value in figures.items()},
         **{"views": len(views.ids), "mirror": mirror, "size": x.shape[-1]},
-        "seconds": seconds,  # of this call: less, where it went on from a checkpoint
+        "seconds": seconds,  # of every seed's epochs, over all calls that it took
         "seconds_asking_the_teacher": asking,
         "flops_per_example": count_flops(students[0].cpu(), x[:2].cpu().float(), training=True),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
@@ -232,23 +233,30 @@ def _teacher(folder, data, classes, channels):
 
 
 def _answers(teacher, x, views, online, folder):
-    """What fit is given in place of the teacher, and the seconds that asking it once took.
+    """What fit is given in place of the teacher, and the seconds that asking it once took, over all calls.
 
     It is asked once in float32, whatever the student trains in: half precision keeps a logit to 2**-11, bfloat16 to 2**-8.
     """
+    from course_lib import record
     from course_lib.cache import Online, answers_fingerprint, build
     from course_lib.processes import team
 
     if online:
         return Online(teacher), 0.0
-    start = time.perf_counter()
     path = folder.parent / "answers" / answers_fingerprint(teacher, x, views)[:16]
+    kept = path.with_suffix(".json")  # the seconds, beside the answers
+    seconds, start = record.read(kept)["seconds"] if kept.exists() else 0.0, time.perf_counter()
     processes = team(x.device)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # one process per host
-        build(path, teacher, x, views)
+    if os.environ.get("LOCAL_RANK", "0") == "0" and not path.exists():  # one process per host
+        try:
+            build(path, teacher, x, views)
+        finally:  # what was asked before an interruption took its time, too
+            seconds += time.perf_counter() - start
+            with contextlib.suppress(OSError):  # of a full disk build tells more
+                record.write(kept, {"seconds": seconds})
     processes.wait()
     answers = build(path, teacher, x, views)
     print(
         f"asking the teacher in {len(views.ids)} views pays off from epoch {len(views.ids) + 1} of all students together"
     )
-    return answers, time.perf_counter() - start
+    return answers, seconds

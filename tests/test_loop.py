@@ -1,5 +1,6 @@
 """The training loop at speed: each fast path trains what the plain one trains, and nothing is lost when it stops."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib import checkpoint, train
+from course_lib import checkpoint, loop, train
 from course_lib.cache import Cached, Online, build
 from course_lib.convnets import network
 from course_lib.loop import adam, one_cycle, order, sgd
@@ -421,3 +422,20 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
         checkpoint=tmp_path / "state",
     )
     assert epochs == [3, 4]
+
+
+def test_a_checkpoint_counts_the_seconds_of_all_calls(tmp_path, monkeypatch):
+    """A clock that moves by 1 s whenever somebody looks: two epochs, an interruption, two more."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(ticks))
+
+    def stop(epoch, _):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    how = dict(epochs=4, checkpoint=tmp_path / "state")
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(mlp(64, 10), (X, Y), F.cross_entropy, on_epoch=stop, **how)
+    assert checkpoint.seconds(tmp_path / "state") == 2
+    train.fit(mlp(64, 10), (X, Y), F.cross_entropy, **how)
+    assert checkpoint.seconds(tmp_path / "state") == 2 + 2
