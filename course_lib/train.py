@@ -43,6 +43,7 @@ def fit(
     compile=False,
     checkpoint=None,
     label=None,
+    advice=True,
 ):
     """Train the model in place and return it, in eval mode. data = (x, *targets), each (N, ...).
 
@@ -56,7 +57,7 @@ def fit(
     checkpoint: a file; each epoch's end is kept in it, and the same call with a model built anew goes on from there. It
     knows loss, optimiser and schedule by their names: give another setting another name.
     on_epoch(epoch, predict) is called after each epoch; predict(x) gives the logits (N, C) at that moment.
-    label: what the line of progress calls this training.
+    label: what the line of progress calls this training. advice: whether Ctrl-C prints how to go on.
     What is frozen (freeze) stays as it is, in eval mode. Ctrl-C leaves the model as its last step made it. Under torchrun
     the processes train one model together (processes).
     """
@@ -71,10 +72,8 @@ def fit(
                 if on_epoch:
                     on_epoch(epoch, lambda x: predict(model, x))
     except KeyboardInterrupt:
-        kept = ""
-        if checkpoint and Path(checkpoint).exists():
-            kept = f" {checkpoint} holds its last whole epoch: build the model anew, as at the start, and make the same call."
-        print(f"The model keeps what it has learned so far.{kept}")
+        if advice:
+            print(f"The model keeps what it has learned so far. {_how_to_go_on(checkpoint)}")
         raise
     except torch.OutOfMemoryError as error:
         smaller = max(1, batch_size // 2)
@@ -87,6 +86,15 @@ def fit(
     finally:
         model.eval()
     return model
+
+
+def _how_to_go_on(checkpoint):
+    if not checkpoint:
+        return "To train it further, call fit again with it; next time, checkpoint=FILE keeps each whole epoch."
+    anew = "build the model anew, as at the start, and make the same call."
+    if Path(checkpoint).exists():
+        return f"{checkpoint} holds its last whole epoch: to go on from there, {anew}"
+    return f"No epoch was whole, so {checkpoint} is not there yet: to begin again, {anew}"
 
 
 def fit_many(make, data, loss, seeds=16, rows=None, epochs=30, batch_size=64, lr=3e-3, on_epoch=None):

@@ -175,7 +175,7 @@ def _train(options):
     for seed in range(seeds):
         model = network(name, classes, channels, seed=seed).to(device)
         state = folder / f"state-{seed}"
-        fit(model, (x, *target), loss, seed=seed, checkpoint=state, **how)
+        fit(model, (x, *target), loss, seed=seed, checkpoint=state, advice=False, **how)  # cli tells how to go on
         if is_first():
             seconds.append(checkpoint.seconds(state))
             models.save(model, folder / f"weights-{seed}.pt")

@@ -411,7 +411,8 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         train.fit(mlp(64, 10), (X, Y), F.cross_entropy, epochs=4, on_epoch=stop, checkpoint=tmp_path / "state")
     said = capsys.readouterr().out
-    assert "keeps what it has learned so far" in said and "holds its last whole epoch: build the model anew" in said
+    assert "keeps what it has learned so far" in said
+    assert "state holds its last whole epoch: to go on from there, build the model anew" in said
     epochs = []
     train.fit(
         mlp(64, 10),
@@ -422,6 +423,15 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
         checkpoint=tmp_path / "state",
     )
     assert epochs == [3, 4]
+
+
+def test_an_interrupt_in_the_first_epoch_says_that_there_is_no_checkpoint_yet(tmp_path, capsys):
+    def stop(logits, labels):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(mlp(64, 10), (X, Y), stop, checkpoint=tmp_path / "state")
+    assert "state is not there yet: to begin again, build the model anew" in capsys.readouterr().out
 
 
 def test_a_checkpoint_counts_the_seconds_of_all_calls(tmp_path, monkeypatch):

@@ -310,7 +310,8 @@ def test_an_interrupt_leaves_the_model_as_its_last_step_made_it(capsys):
     assert_same([model], [train.fit(twin, (X, Y), cross_entropy, epochs=1, batch_size=100)], atol=0)
     assert not model.training
     said = capsys.readouterr().out
-    assert "stopped at 11%" in said and "keeps what it has learned" in said
+    assert "stopped at 11%" in said and "keeps what it has learned so far. To train it further, call fit again" in said
+    assert "checkpoint=FILE" in said
 
 
 class Clock:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib import models
+from course_lib import cli, loop, models
 from course_lib.cache import read
 from course_lib.convnets import network
 from course_lib.data import load, stratified_split
@@ -89,6 +89,23 @@ def test_another_temperature_in_the_same_folder_is_another_training(teacher, tmp
         )
         assert done.returncode == code, done.stderr
     assert "distill_loss, T=4, hard_weight=0.1 there, distill_loss, T=1, hard_weight=0.1 here" in done.stderr
+
+
+def in_this_process(monkeypatch, error, *arguments):
+    """`course train` up to its first optimiser, where the error is raised."""
+
+    def broken(parameters, lr):
+        raise error
+
+    monkeypatch.setattr(loop, "sgd", broken)
+    return cli.main(["train", "alone", *QUICK, "--seeds", "1", *map(str, arguments)])
+
+
+def test_an_interrupt_is_answered_by_the_command_not_by_the_notebooks_words(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cli, "into_environment", lambda *_: None)
+    assert in_this_process(monkeypatch, KeyboardInterrupt(), "--out", tmp_path / "run") == 130
+    said = capsys.readouterr()
+    assert "Run the same command again" in said.err and "keeps what it has learned" not in said.out
 
 
 def test_a_training_that_diverges_gets_a_sentence(tmp_path):
