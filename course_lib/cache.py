@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from course_lib.download import DataError
-from course_lib.inputs import autocast
+from course_lib.inputs import autocast, told_if_full
 from course_lib.models import fingerprint, freeze
 from course_lib.progress import Progress
 from course_lib.views import all_views, as_numbers, augment
@@ -112,7 +112,8 @@ def build(path, teacher, x, views, batch_size=512, dtype=torch.float16, precisio
     part = path.with_name(f"{path.name}.{about['fingerprint'][:8]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fill(part, about, answer, x, views, batch_size, dtype)
+        with told_if_full(batch_size):
+            _fill(part, about, answer, x, views, batch_size, dtype)
         _finish(part, path, about)
     except OSError as error:
         if path.exists():  # another process was faster with the same

@@ -1,7 +1,8 @@
-"""What fit and fit_many are given, checked in words: what was expected, what came, what to do."""
+"""What fit and fit_many are given, checked in words: what was expected, what came, what to do; and a GPU that is full."""
 
 import contextlib
 import inspect
+import traceback
 
 import torch
 from torch import nn
@@ -10,6 +11,26 @@ INDEPENDENT = (
     "the loss does not depend on the student, so there is nothing to learn from it. Does it use the logits that it is "
     "given first? Are they detached, or compared with themselves?"
 )
+
+
+class GpuFull(MemoryError):
+    """The GPU's memory does not hold what was asked; the message says what to try."""
+
+
+@contextlib.contextmanager
+def told_if_full(batch_size, *models):
+    """A GPU that is full gets a sentence, GpuFull, once what the failed call held on it and the gradients are let go."""
+    full = False
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        traceback.clear_frames(error.__traceback__)  # they hold the activations, and the optimiser
+        full = True
+    if full:
+        for model in models:
+            model.zero_grad(set_to_none=True)
+        smaller = f"batch_size={batch_size // 2}" if batch_size > 1 else "a smaller network, or smaller pictures"
+        raise GpuFull(f"the GPU's memory is full with batch_size={batch_size}: try {smaller}") from None
 
 
 def what_learns(model):

@@ -83,6 +83,8 @@ class Together:
                 warnings.filterwarnings("error", message=".*performance drop")
                 losses = self.losses(loss, *batch)
             slopes = torch.autograd.grad(losses.sum(), self.learned(), allow_unused=True)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # whatever torch.func raises: the same loss has just run for one student
             raise CannotFollow(_reason(str(error))) from error
         together = [losses, *(g for g in slopes if g is not None)]

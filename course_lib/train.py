@@ -15,6 +15,7 @@ from course_lib.inputs import (
     checked_rows,
     count,
     made,
+    told_if_full,
     what_learns,
 )
 from course_lib.loop import adam, constant, order, random_numbers, stop_unless_finite, train_epochs, train_mode
@@ -66,7 +67,8 @@ def fit(
         optimiser=optimiser, schedule=schedule, precision=precision, channels_last=channels_last, compile=compile
     )
     try:
-        with _threads(model, data[0].device), Progress(label or count(epochs, "epoch"), 1) as progress:
+        what = label or count(epochs, "epoch")
+        with told_if_full(batch_size, model), _threads(model, data[0].device), Progress(what, 1) as progress:
             how |= dict(views=views, checkpoint=checkpoint, tick=progress.step)
             for epoch in train_epochs(model, data, loss, epochs, batch_size, lr, seed, **how):
                 if on_epoch:
@@ -75,9 +77,6 @@ def fit(
         if advice:
             print(f"The model keeps what it has learned so far. {_how_to_go_on(checkpoint)}")
         raise
-    except torch.OutOfMemoryError as error:
-        smaller = max(1, batch_size // 2)
-        raise MemoryError(f"the GPU's memory is full with batch_size={batch_size}: try batch_size={smaller}") from error
     except RuntimeError as error:
         if compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             reason = str(error).splitlines()[0]
@@ -111,7 +110,8 @@ def fit_many(make, data, loss, seeds=16, rows=None, epochs=30, batch_size=64, lr
     models = made(make, seeds, data)
     settings = (epochs, batch_size, lr)
     try:
-        run = _together(models, data, loss, rows, *settings)
+        with told_if_full(batch_size, *models):
+            run = _together(models, data, loss, rows, *settings)
     except CannotFollow as reason:
         print(
             f"fit_many trains the students one by one, because torch.func cannot follow {reason}. "
@@ -120,7 +120,7 @@ def fit_many(make, data, loss, seeds=16, rows=None, epochs=30, batch_size=64, lr
         runs = [train_epochs(model, data, loss, *settings, seed, rows[seed]) for seed, model in enumerate(models)]
         run = (epochs[0] for epochs in zip(*runs, strict=True))
     what = f"{count(seeds, 'student')}, {count(epochs, 'epoch')}"
-    with _threads(models[0], data[0].device), Progress(what, epochs) as progress:
+    with told_if_full(batch_size, *models), _threads(models[0], data[0].device), Progress(what, epochs) as progress:
         for epoch in run:
             progress.step()
             if on_epoch:
@@ -136,7 +136,7 @@ def predict(model, x, batch_size=None, precision="float32"):
     """
     batch_size = batch_size or max(1, min(4096, 4_000_000 // max(1, x[:1].numel())))
     if isinstance(model, nn.Module):
-        with _eval(model), autocast(x.device, precision):
+        with told_if_full(batch_size), _eval(model), autocast(x.device, precision):
             answers = torch.cat([model(as_numbers(batch)) for batch in x.split(batch_size)])
         return answers.float() if precision != "float32" else answers
     models = list(model)
@@ -147,11 +147,10 @@ def predict(model, x, batch_size=None, precision="float32"):
     with contextlib.ExitStack() as modes:
         for one in models:
             modes.enter_context(_eval(one))
-        try:
+        with contextlib.suppress(CannotFollow, RuntimeError):  # of several shapes, say; a true error comes up again
             students = Together(models)
             return torch.cat([students.logits(as_numbers(batch)) for batch in x.split(batch_size)], dim=1)
-        except (CannotFollow, RuntimeError):  # of several shapes, say; a true error comes up again here
-            return torch.stack([predict(one, x, batch_size) for one in models])
+        return torch.stack([predict(one, x, batch_size) for one in models])
 
 
 def _together(models, data, loss, rows, epochs, batch_size, lr):

@@ -91,6 +91,9 @@ def _number(text, kind, fits, words):
 
 def run(options):
     """Train, and print one line per seed; the exit code."""
+    import torch
+
+    from course_lib.inputs import GpuFull
     from course_lib.processes import is_first
 
     if not is_first():  # of several processes, one speaks
@@ -98,6 +101,14 @@ def run(options):
     try:
         print(f"\n{_train(options)}")
         return 0
+    except (GpuFull, torch.OutOfMemoryError):
+        batch = options.batch_size
+        smaller = f"--batch-size {batch // 2} in place of {batch}, or " if batch > 1 else ""
+        print(
+            f"\nThe GPU's memory is full. Try {smaller}a smaller --model, or fewer pictures with --examples",
+            file=sys.stderr,
+        )
+        return 1
     except (
         Refused,
         DataError,
@@ -135,6 +146,7 @@ def _train(options):
         )
     if options.role != "student" and options.teacher:
         raise Refused(f"--teacher is for a student; a run of the role {options.role} learns from labels alone")
+    many = min(512, 4 * options.batch_size)  # pictures at once where nobody learns: that takes less memory
     device = machine.device()
     precision = options.precision or ("bfloat16" if device.type == "cuda" else "float32")
     pictures = load("digits") if options.data == "digits" else load_uint8(options.data, size=options.size)
@@ -155,10 +167,13 @@ def _train(options):
         f"{precision}; the run's folder is {folder}"
     )
 
+    def logits(model, x):
+        return predict(model, x, many, precision).cpu()
+
     target, loss, asking, teacher = (y,), cross_entropy, 0.0, None
     if options.role == "student":
         teacher = _teacher(Path(options.teacher), options.data, classes, channels).to(device)
-        answers, asking = _answers(teacher, x, views, options.online, folder)
+        answers, asking = _answers(teacher, x, views, many, options.online, folder)
         target = (y, answers)
 
         def loss(logits, labels, teacher_logits):
@@ -180,16 +195,16 @@ def _train(options):
             seconds.append(checkpoint.seconds(state))
             models.save(model, folder / f"weights-{seed}.pt")
         students.append(model)
-        print(f"seed {seed}: {accuracy(predict(model, x_val, precision=precision).cpu(), pictures.y_val)} on val")
+        print(f"seed {seed}: {accuracy(logits(model, x_val), pictures.y_val)} on val")
 
-    def logits(x):
-        return torch.stack([predict(model, x, precision=precision) for model in students]).cpu()
+    def all_logits(x):
+        return torch.stack([logits(model, x) for model in students])
 
-    figures = {"accuracy_val": accuracy(logits(x_val), pictures.y_val)}
+    figures = {"accuracy_val": accuracy(all_logits(x_val), pictures.y_val)}
     if options.test:
-        figures["accuracy_test"] = accuracy(logits(x_test), pictures.y_test)
+        figures["accuracy_test"] = accuracy(all_logits(x_test), pictures.y_test)
     if teacher is not None:
-        figures["agreement_val"] = agreement(logits(x_val), predict(teacher, x_val, precision=precision).cpu())
+        figures["agreement_val"] = agreement(all_logits(x_val), logits(teacher, x_val))
     result = {
         **{k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("command", "out")},
         **{"model": name, "seeds": seeds, "classes": classes, "channels": channels, "precision": precision},
@@ -232,7 +247,7 @@ def _teacher(folder, data, classes, channels):
     return models.freeze(models.load(folder / "weights-0.pt", made))
 
 
-def _answers(teacher, x, views, online, folder):
+def _answers(teacher, x, views, batch_size, online, folder):
     """What fit is given in place of the teacher, and the seconds that asking it once took, over all calls.
 
     It is asked once in float32, whatever the student trains in: half precision keeps a logit to 2**-11, bfloat16 to 2**-8.
@@ -249,13 +264,13 @@ def _answers(teacher, x, views, online, folder):
     processes = team(x.device)
     if os.environ.get("LOCAL_RANK", "0") == "0" and not path.exists():  # one process per host
         try:
-            build(path, teacher, x, views)
+            build(path, teacher, x, views, batch_size)
         finally:  # what was asked before an interruption took its time, too
             seconds += time.perf_counter() - start
             with contextlib.suppress(OSError):  # of a full disk build tells more
                 record.write(kept, {"seconds": seconds})
     processes.wait()
-    answers = build(path, teacher, x, views)
+    answers = build(path, teacher, x, views, batch_size)
     print(
         f"asking the teacher in {len(views.ids)} views pays off from epoch {len(views.ids) + 1} of all students together"
     )

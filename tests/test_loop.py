@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib import checkpoint, loop, train
 from course_lib.cache import Cached, Online, build
 from course_lib.convnets import network
+from course_lib.inputs import GpuFull
 from course_lib.loop import adam, one_cycle, order, sgd
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.models import mlp, state_hash
@@ -258,6 +260,60 @@ def test_a_full_gpu_gets_a_batch_size_to_try():
 
     with pytest.raises(MemoryError, match="batch_size=48: try batch_size=24"):
         train.fit(nn.Sequential(nn.Flatten(), Full(64, 10)), (X, Y), F.cross_entropy, batch_size=48)
+
+
+def test_a_full_gpu_gets_another_advice_where_the_batch_is_one_picture():
+    def full(logits, labels):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(GpuFull, match="batch_size=1: try a smaller network, or smaller pictures"):
+        train.fit(mlp(64, 10), (X, Y), full, batch_size=1)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_full_gpu_gets_a_batch_size_to_try_from_fit_many_too(call):
+    """Whether one student alone fills it, the first look at all of them together, or a step."""
+    calls = itertools.count(1)
+
+    def full(logits, labels):
+        if next(calls) == call:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return F.cross_entropy(logits, labels)
+
+    with pytest.raises(GpuFull, match="batch_size=8: try batch_size=4"):
+        train.fit_many(lambda seed: mlp(64, 10, seed=seed), (as_numbers(X), Y), full, seeds=2, batch_size=8)
+
+
+def test_a_full_gpu_is_left_without_the_steps_activations_and_gradients():
+    kept, model = [], small()
+
+    class Full(torch.optim.SGD):
+        def step(self):  # an optimiser takes its memory in the first step, when the gradients are there
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def loss(logits, labels):
+        kept.append(weakref.ref(logits))
+        return cross_entropy(logits, labels)
+
+    with pytest.raises(GpuFull) as told:
+        train.fit(model, (X, Y), loss, optimiser=Full)
+    assert told.value is not None and kept[0]() is None  # although the error is still at hand, as in a notebook
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_full_gpu_gets_a_sentence_from_the_cache_and_from_predict_too(teacher, tmp_path):
+    def full_with_many(_, x):
+        if len(x[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    teacher.register_forward_pre_hook(full_with_many)
+    with pytest.raises(GpuFull, match="batch_size=20: try batch_size=10"):
+        build(tmp_path / "answers", teacher, X, VIEWS, batch_size=20)
+    for models in (teacher, [teacher]):
+        with pytest.raises(GpuFull, match="batch_size=6: try batch_size=3"):
+            train.predict(models, X, batch_size=6)
+    assert train.predict(teacher, X[:2], batch_size=1).shape == (2, 10)
+    assert len(build(tmp_path / "answers", teacher, X[:3], VIEWS, batch_size=1)) == 3
 
 
 def test_pictures_have_the_layout_that_was_asked_for():

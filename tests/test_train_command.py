@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib import cli, loop, models
+from course_lib import cache, cli, loop, machine, models, train
 from course_lib.cache import read
 from course_lib.convnets import network
 from course_lib.data import load, stratified_split
@@ -106,6 +106,35 @@ def test_an_interrupt_is_answered_by_the_command_not_by_the_notebooks_words(monk
     assert in_this_process(monkeypatch, KeyboardInterrupt(), "--out", tmp_path / "run") == 130
     said = capsys.readouterr()
     assert "Run the same command again" in said.err and "keeps what it has learned" not in said.out
+
+
+@pytest.mark.parametrize(
+    "batch, words", [(128, "Try --batch-size 64 in place of 128, or a smaller --model"), (1, "Try a smaller --model")]
+)
+def test_a_full_gpu_gets_options_to_try(monkeypatch, tmp_path, capsys, batch, words):
+    monkeypatch.setattr(cli, "into_environment", lambda *_: None)
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert in_this_process(monkeypatch, full, "--batch-size", batch, "--out", tmp_path / "run") == 1
+    monkeypatch.setattr(machine, "device", lambda: exec("raise full", {"full": full}))  # before any training
+    assert in_this_process(monkeypatch, full, "--batch-size", batch, "--out", tmp_path / "run") == 1
+    assert capsys.readouterr().err.count(f"The GPU's memory is full. {words}") == 2
+
+
+def test_a_smaller_batch_takes_less_memory_outside_of_training_too(monkeypatch, teacher, tmp_path):
+    monkeypatch.setattr(cli, "into_environment", lambda *_: None)
+    asked, predict, build = [], train.predict, cache.build
+
+    def spy(function, at):
+        return lambda *given, **named: (asked.append(given[at]), function(*given, **named))[1]
+
+    monkeypatch.setattr(train, "predict", spy(predict, 2))
+    monkeypatch.setattr(cache, "build", spy(build, 4))
+    for batch, many in ((25, 100), (200, 512)):
+        out = tmp_path / str(batch) / "run"
+        quick = [*QUICK, "--seeds", "1", "--views", "1", "--batch-size", str(batch), "--out", str(out)]
+        assert cli.main(["train", "student", *quick, "--teacher", str(teacher)]) == 0
+        assert set(asked) == {many}
+        asked.clear()
 
 
 def test_a_training_that_diverges_gets_a_sentence(tmp_path):
