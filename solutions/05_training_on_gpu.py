@@ -610,7 +610,8 @@ for ax, (title, run) in zip(axes if recorded else [axes], runs.items(), strict=T
     bars = ax.barh(
         rungs, heights, color=[plots.PLAIN if name != "cached teacher" else plots.ROLE["student"][0] for name in rungs]
     )
-    ax.bar_label(bars, [f"{height:,.0f}" for height in heights], padding=3, fontsize=9)
+    label = dict(padding=3, fontsize=9, bbox=dict(facecolor="white", edgecolor="none", pad=1))  # the line stays behind
+    ax.bar_label(bars, [f"{height:,.0f}" for height in heights], **label)
     ax.axvline(run["speeds"]["limit"], color="black", linestyle=":")
     ax.invert_yaxis()
     ax.set_xlim(0, 1.25 * max(*heights, run["speeds"]["limit"]))

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib import cli, environment, vault_command
+from course_lib import cli, environment
 from course_lib.vault import client, desk, keys, tables, victims
 from course_lib.vault.service import Service
+from course_lib.vault_command import folder, serving
 from tests.vault_served import ROW, Served
 from tests.vault_world import TOY
 
@@ -121,7 +122,7 @@ def test_a_revoked_key_and_a_class_that_is_over_are_listed_as_such(made):
 @pytest.mark.parametrize("serving", [True, False])
 def test_a_key_is_moved_to_another_cohort_also_while_a_server_runs(made, serving):
     served = Served(made.folder)
-    vault_command.write_note(made.folder / "server.json", served.port, "autumn", served.control)
+    folder.write_note(made.folder / "server.json", served.port, "autumn", served.control)
     served.close() if not serving else None
     try:
         said = "ada is in the cohort linked from its next question on.\n"
@@ -150,7 +151,7 @@ def lifted(made):
 def test_a_blocked_learner_is_lifted_while_a_server_runs(made):
     (made.folder / "policy.toml").write_text('[monitor]\naction = "block"\nvolume = 5\n')
     served = Served(made.folder)
-    vault_command.write_note(made.folder / "server.json", served.port, "autumn", served.control)
+    folder.write_note(made.folder / "server.json", served.port, "autumn", served.control)
     try:
         assert [served.ask([ROW] * n)[0] for n in (5, 1)] == [200, 403]
         lifted(made)
@@ -208,12 +209,12 @@ def test_several_workers_are_refused_in_a_sentence(course, capsys):
 
 
 def test_lan_says_what_it_means_and_where_it_cannot_work():
-    said = vault_command.on_the_network(["192.168.1.5"], 8700)
+    said = serving.on_the_network(["192.168.1.5"], 8700)
     assert "http://192.168.1.5:8700" in said and "plain HTTP" in said and "vault key expire" in said
-    several = vault_command.on_the_network(["203.0.113.9", "10.8.0.3", "192.168.1.5"], 8700)
+    several = serving.on_the_network(["203.0.113.9", "10.8.0.3", "192.168.1.5"], 8700)
     assert "reach it at http://10.8.0.3:8700\n" in several and "the class's: http://192.168.1.5:8700" in several
-    assert "address (192.0.2.2) is on no private network" in vault_command.on_the_network(["192.0.2.2"], 8700)
-    assert "address (none at all) is on no private network" in vault_command.on_the_network([], 8700)
+    assert "address (192.0.2.2) is on no private network" in serving.on_the_network(["192.0.2.2"], 8700)
+    assert "address (none at all) is on no private network" in serving.on_the_network([], 8700)
 
 
 def test_the_commands_that_are_printed_name_the_folder_that_was_given(course, tmp_path, monkeypatch):
@@ -230,7 +231,7 @@ def test_the_commands_that_are_printed_name_the_folder_that_was_given(course, tm
 
 
 def test_a_computer_s_own_addresses_are_those_that_a_server_can_be_bound_to():
-    for address in vault_command.own_addresses():
+    for address in serving.own_addresses():
         assert not address.startswith("127.")
         socket.create_server((address, 0)).close()
 
@@ -259,7 +260,7 @@ def test_while_a_server_runs_the_commands_go_through_it(made):
     """One process writes a ledger; the note in the folder says where it listens."""
     served = Served(made.folder)
     note = made.folder / "server.json"
-    vault_command.write_note(note, served.port, "autumn", served.control)
+    folder.write_note(note, served.port, "autumn", served.control)
     try:
         _, out, _ = made("key", "new", "ant", "--budget", "5")
         token = out.split()[1]
@@ -306,7 +307,7 @@ def test_the_note_of_a_server_that_died_sends_its_word_to_nobody(made, health):
     other = http.server.HTTPServer(("127.0.0.1", 0), Other)
     threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{other.server_address[1]}"
-    vault_command.write_note(made.folder / "server.json", other.server_address[1], "autumn", "a secret word")
+    folder.write_note(made.folder / "server.json", other.server_address[1], "autumn", "a secret word")
     assert json.loads((made.folder / "server.json").read_text())["address"] == address
     try:
         code, out, _ = made("key", "list")
