@@ -352,10 +352,24 @@ def test_a_saved_policy_is_in_force_within_moments_and_a_broken_one_is_not(tmp_p
         served.close()
 
 
-def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
-    """An editor empties the file and then writes it; a look may fall between the two."""
+def watch(served, steps, before=lambda: None):
+    """Stop the server, and let its watch look at the policy's file after each of the steps; before each, before()."""
     import asyncio
 
+    async def sleep(_):
+        before()
+        if not steps:
+            raise asyncio.CancelledError
+        steps.pop(0)()
+
+    served.app.stop()
+    served.thread.join(20)
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(served.app.watch_policy(sleep=sleep))
+
+
+def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
+    """An editor empties the file and then writes it; a look may fall between the two."""
     served = Served(tmp_path)
     path, seen = served.service.policy_path, []
     steps = [
@@ -364,17 +378,8 @@ def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
         lambda: None,
     ]
 
-    async def sleep(_):
-        seen.append(served.service.policy.version)
-        if not steps:
-            raise asyncio.CancelledError
-        steps.pop(0)()
-
-    served.app.stop()
-    served.thread.join(20)
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(served.app.watch_policy(sleep=sleep))
+        watch(served, steps, before=lambda: seen.append(served.service.policy.version))
         assert len(set(seen)) == 2 and served.service.policy.output.decimals == 3
     finally:
         served.service.close()
@@ -382,8 +387,6 @@ def test_a_policy_that_is_being_saved_is_not_read_half(tmp_path):
 
 def test_a_file_that_is_no_policy_is_told_to_the_instructor_until_a_good_one_comes(tmp_path, monkeypatch):
     """Also where reading it goes wrong in a way that nobody foresaw: the watch goes on."""
-    import asyncio
-
     served = Served(tmp_path)
     path, service, told = served.service.policy_path, served.service, []
     texts = ["[output]\ndecimals = 77\n", "a=" + "[" * 3000, "a strange one", "[output]\ndecimals = 4\n"]
@@ -391,16 +394,8 @@ def test_a_file_that_is_no_policy_is_told_to_the_instructor_until_a_good_one_com
     monkeypatch.setattr(policy, "load", lambda path: 1 / 0 if "strange" in path.read_text() else load(path))
     steps = [step for text in texts for step in (lambda text=text: path.write_text(text), lambda: None, told_now)]
 
-    async def sleep(_):
-        if not steps:
-            raise asyncio.CancelledError
-        steps.pop(0)()
-
-    served.app.stop()
-    served.thread.join(20)
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(served.app.watch_policy(sleep=sleep))
+        watch(served, steps)
         assert [said and said["line"] for said in told] == [2, None, None, None] and told[3] is None
         words = ("policy.toml, line 2: decimals", "policy.toml, a policy has short numbers", "in the terminal")
         assert all(words[i] in told[i]["reason"] for i in range(3))

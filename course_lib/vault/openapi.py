@@ -3,6 +3,7 @@
 from course_lib.vault.door import LARGEST
 from course_lib.vault.policy import Limits
 from course_lib.vault.reading import MOST_ROWS
+from course_lib.vault.toll import OFF
 
 
 def prediction(reply):
@@ -146,8 +147,8 @@ SCHEMAS = {
     "PolicyCost": thing(4, policy=TEXT, model=TEXT, label_lost=SHARE, confidence_lost=SHARE)
     | {
         "description": "What a policy costs honest users by what leaves: the shares of pictures that are answered with another "
-        "label; without a confidence, or with one off by more than 0.1. Waiting and refusals are not counted (lesson 13 measures "
-        "them)."
+        f"label; without a confidence, or with one off by more than {OFF}. Waiting and refusals are not counted (lesson 13 "
+        "measures them)."
     },
     "Policy": thing(
         10,
