@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from tasks import HARD, LAYOUT, SEED, SOFT, T, batches, data_set
 from torch.utils.data import DataLoader
 
-from course_lib import cache, losses, train
+from course_lib import answers, losses, train
 
 # ---- ours ----
 
@@ -55,7 +55,7 @@ def ours_cached(task, student):
 
 
 def ours_online(task, student):
-    return ours(task, student, cache.Online(task.teacher))
+    return ours(task, student, answers.Online(task.teacher))
 
 
 # ---- others ----

@@ -35,7 +35,8 @@ from contenders import CACHED, COMMON, LIMIT, ONLINE, TORCHDISTILL
 from harness import Spread, spread
 from tasks import BATCH
 
-from course_lib import cost, losses, record
+from course_lib import losses
+from course_lib.measure import cost, record
 
 STORED = ", from stored pictures"
 TEACHER, LOADER = "the teacher's forward pass", "the loader of stored pictures"

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import data, losses, record, train
+from course_lib import data, losses, train
+from course_lib.measure import record
 from course_lib.models import mlp
 
 SEEDS, BATCH, LR = 16, 64, 3e-3

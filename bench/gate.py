@@ -14,8 +14,8 @@ import tasks
 import torch
 from tasks import HARD, SEED, SOFT, T
 
+from course_lib.data import all_views, as_numbers, augment
 from course_lib.models import state_hash
-from course_lib.views import all_views, as_numbers, augment
 
 TOLERANCE = 1e-6
 STEP = dict(lr=1.0)  # plain gradient descent

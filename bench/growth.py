@@ -12,10 +12,9 @@ import harness
 import numpy as np
 import tasks
 
-from course_lib import cache, plots
-from course_lib.convnets import network
-from course_lib.models import count_parameters
-from course_lib.views import some_views
+from course_lib import answers, plots
+from course_lib.data import some_views
+from course_lib.models import count_parameters, network
 
 EXAMPLES = (32, 64, 96, 128, 192)  # with resnet20
 DEPTHS = (8, 14, 20, 26, 32)  # with 64 examples
@@ -34,8 +33,8 @@ def measure(x, y, blocks=5, examples=EXAMPLES, depths=DEPTHS):
             teacher = network("resnet8", seed=1)
             tasks.settle(teacher, x[:BATCH])
             views = some_views(1)
-            answers = cache.build(path, teacher, x[:n], views)
-            task = tasks.Task(None, student, x[:n], y[:n], views, answers, BATCH, tasks.SGD)
+            kept = answers.build(path, teacher, x[:n], views)
+            task = tasks.Task(None, student, x[:n], y[:n], views, kept, BATCH, tasks.SGD)
             return contenders.ours_cached(task, student), count_parameters(student)
 
         by_examples = {n: epoch(DEPTH, n) for n in examples}

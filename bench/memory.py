@@ -14,7 +14,7 @@ import psutil
 import torch
 from tasks import BATCH, SGD, VIEWS, Task, student_of, teacher_of
 
-from course_lib import cache
+from course_lib.answers import read
 
 
 def measure(pair, task, answers):
@@ -44,7 +44,7 @@ def one(name, folder, answers):
     start = psutil.Process().memory_info().rss
     teacher = kept = None
     if name == contenders.CACHED:
-        kept = cache.read(answers)
+        kept = read(answers)
     elif name != contenders.LIMIT:
         teacher = teacher_of(given["pair"])
         teacher.load_state_dict(torch.load(Path(folder) / "teacher.pt", weights_only=True))

@@ -10,10 +10,9 @@ from torch import nn
 from torch.utils.data import Dataset, RandomSampler, SequentialSampler, TensorDataset
 from torchvision import transforms
 
-from course_lib import cache, data, download, sources, train
-from course_lib.convnets import network
-from course_lib.models import freeze
-from course_lib.views import Views, as_numbers, augment, choose, some_views
+from course_lib import answers, data, files, train
+from course_lib.data import Views, as_numbers, augment, choose, some_views, sources
+from course_lib.models import freeze, network
 
 PAIRS = {"resnet56 to resnet20": ("resnet56", "resnet20"), "resnet32x4 to resnet8x4": ("resnet32x4", "resnet8x4")}
 SEED, BATCH, T, HARD, SOFT = 0, 32, 4.0, 0.1, 0.9
@@ -24,10 +23,10 @@ VIEWS = some_views(2, seed=SEED)  # of each picture; how many does not change an
 
 def pictures(count):
     """(uint8 (count, 3, 32, 32), labels (count,), what they are): CIFAR-10's where it is, else the digits."""
-    places = [download.data_folder(), download.keep_folder()]
+    places = [files.data_folder(), files.keep_folder()]
     with harness.quietly():  # it tells what it found, and load_uint8 will tell it again
-        files, _ = sources.named("cifar10", places)
-    if all(Path(file).exists() for file in files):
+        paths, _ = sources.named("cifar10", places)
+    if all(Path(file).exists() for file in paths):
         found = data.load_uint8("cifar10")
         return found.x_train[:count].clone(), found.y_train[:count].clone(), "CIFAR-10"
     digits = data.load("digits")
@@ -43,7 +42,7 @@ class Task(NamedTuple):
     x: torch.Tensor  # uint8 (N, 3, 32, 32); float64 in the gate
     y: torch.Tensor  # (N,)
     views: Views
-    answers: cache.Cached | None  # the teacher's, asked beforehand
+    answers: answers.Cached | None  # the teacher's, asked beforehand
     batch: int
     sgd: dict
 
@@ -71,8 +70,8 @@ def make(pair, x, y, batch, path, dtype=torch.float32, kept=torch.float16, sgd=S
     """The work of a pair on pictures x; the teacher's answers to some views are kept in the file `path`, as `kept`."""
     teacher = teacher_of(pair, dtype)
     settle(teacher, x[:batch])
-    answers = cache.build(path, teacher, x, VIEWS, dtype=kept)
-    return Task(teacher, student_of(pair, dtype), x, y, VIEWS, answers, batch, sgd)
+    kept_answers = answers.build(path, teacher, x, VIEWS, dtype=kept)
+    return Task(teacher, student_of(pair, dtype), x, y, VIEWS, kept_answers, batch, sgd)
 
 
 def batches(task):

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import harness
 import vault_load
 
-from course_lib import record
+from course_lib.measure import record
 from course_lib.vault.local import LocalVault
 
 CLIENTS = 40

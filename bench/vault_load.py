@@ -5,7 +5,7 @@
     python bench/vault_load.py --record        also writes the table into bench/README.md
 
 A vault with the default policy, its monitor on, on a free port. Clients with connections that stay open ask copies of the
-thief's pictures (course_lib/arena.py), each under a key of its own and every request under a name of its own; a client asks again
+thief's pictures (course_lib/data/arena.py), each under a key of its own and every request under a name of its own; a client asks again
 as soon as it is answered. Rows come as the course's client sends them (base64 of float64), and once more as lists of digits in JSON,
 whose reading is most of the work then. The clients live in one process beside the server's, on the same two cores; the share of the
 processors that they take is shown. At the end every answer that came is looked up in the ledger. A bar that is missed is
@@ -26,7 +26,8 @@ from urllib.parse import urlsplit
 import harness
 import psutil
 
-from course_lib import arena, record
+from course_lib.data import arena
+from course_lib.measure import record
 from course_lib.vault import client
 from course_lib.vault.local import LocalVault
 

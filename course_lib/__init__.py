@@ -1,36 +1,29 @@
-"""The helper library of the course "Distillation, hands on".
+"""The helper library of the course "Distillation, hands on". What a lesson may import is listed in docs/library.md.
 
-A file imports only from floors below its own, save where an arrow says so; tests/test_floor_plan.py keeps it true.
+A file imports only from floors below its own, or along an arrow; inside a folder it says so for each of its files.
+tests/test_floor_plan.py keeps it true.
 
-ground   machine    what this computer has and how long a lesson takes on it (starts without torch)   -> doctor, download
-         doctor     the report, and its rows about software and folders (standard library alone)   -> download
-         data       data sets as tensors; splits                 -> sources, download
-         arena      who owns which pictures (victim, thief, judge), and copies of them   -> data
-         sources    where each data set comes from, and how its files are read   -> download, progress
-         download   a file from the first mirror that has it: resumed, checked, then moved into place   -> progress
-         models     teachers and students; count, save, load, train once   -> download
-         convnets   networks for pictures: CIFAR's ResNets, a quick teacher, torchvision's by name
-         views      crops and mirrors of a picture, by number
-         checkpoint  a training's state in a file, for the same training only
-         processes  one process, or several that train one model together   -> inputs
-         losses     tensors in, one number out
-         museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
-         measure    quality, with intervals and a verdict
-         cost       FLOPs, bytes, seconds
-         record     a measurement with its hardware, versions and date, as JSON
-         trial      run an answer that may fail or never return; say in one sentence what happened
-         exercises  check, hint, progress                        -> trial
-         workspace  the learner's own copy of the lessons, and their progress in it   -> exercises
-         progress   one line that says how far a long job is
-         inputs     what fit and fit_many are given, checked in words
-         many       students of one shape trained as one, through torch.func
-first    train      fit, fit_many (all seeds at once), predict   -> loop
-         loop       the training loop; each thing that makes it fast is a line that can be switched
-         cache      the teacher's answers: asked online, or kept in a file by (picture, view)
-         plots      the house style; one colour per role         -> measure
-second   live       show(fig, alt), sliders over pictures
-         checks/    one module per lesson                        -> exercises, attack
-         attack     copying a model of which only answers are known, and judging the copy
-         vault/     the model behind a door: keys, limits, a ledger, a monitor, one policy file
-top      __main__   the command `course`; behind it cli, lab, train_command, vault_command, environment (the course's Python)   -> anything
+floor 0   files          the data folder, DataError; a file is written whole or not at all
+          progress_line  one line that says how far a long job is
+          losses         tensors in, one number out
+          live           show(fig, alt), sliders over pictures
+          measure/       quality with intervals and a verdict; cost; records
+floor 1   data/          data sets as tensors; numbered views; who owns which pictures
+          models/        teachers and students: make, freeze, keep
+          machine/       what this computer has, and the doctor (starts without torch)
+          plots          the house style; one colour per role
+floor 2   train/         fit, fit_many (all seeds at once), predict; several processes
+floor 3   answers        a teacher's answers: asked online, or kept in a file by (picture, view)
+          attack         copying a model of which only answers are known, and judging the copy
+floor 4   checks/        exercises: check, hint, progress; one module per lesson; never the vault
+          vault/         the model behind a door: keys, limits, a ledger, a monitor, one policy file; never attack
+floor 6   command/       the command `course`: the course's Python, JupyterLab, the workspace, training, the vault
+          __main__       what is typed   -> command
 """
+
+import sys
+
+if sys.version_info >= (3, 11):  # noqa: UP036 an older one only has to get as far as __main__, which tells it so
+    from course_lib import _moved
+
+    _moved.tell()

@@ -25,7 +25,7 @@ def main(arguments=None):
     if sentence:
         sys.stderr.write(sentence + "\n")
         return 1
-    from course_lib import cli
+    from course_lib.command import cli
 
     return cli.main(sys.argv[1:] if arguments is None else arguments)
 

@@ -18,16 +18,17 @@
 # %%
 import random
 
-from course_lib import machine, plots
+from course_lib import plots
 from course_lib.checks import check, hint
 from course_lib.live import explore, show, slider
+from course_lib.machine import report
 
 print("It runs.")
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## The story
@@ -47,7 +48,7 @@ exercises.strict()
 # Ask the doctor. It looks for ten seconds or so.
 
 # %%
-machine.doctor()
+report.doctor()
 
 # %% [markdown]
 # Every row that is not *ok* says what to do about it, as a command for a terminal. A *note* can wait; *mend* cannot.

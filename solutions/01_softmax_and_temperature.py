@@ -33,9 +33,9 @@ DATA = "digits"  # "mnist" works too
 EPOCHS = 30
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## A real answer

@@ -39,9 +39,9 @@ TEMPERATURES = (1, 2, 4, 8, 16)
 UPDATES, BATCH, LR = 450, 64, 0.01  # the same for every student, so that costs are equal
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## The teacher, and how good it is

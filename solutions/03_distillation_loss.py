@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import losses, museum, plots
-from course_lib.checks import check, hint
+from course_lib import losses, plots
+from course_lib.checks import check, hint, museum
 from course_lib.data import load
 from course_lib.live import explore, show, slider
 from course_lib.losses import cross_entropy
@@ -40,9 +40,9 @@ SEEDS = pick(cpu=16, gpu=64)
 SETTINGS = dict(epochs=20, batch_size=128, lr=2e-2)  # of each student
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## The teacher of this lesson
@@ -406,7 +406,7 @@ print(f"the constant s ln C: {constant:.4f} nats")
 # `loss(student_logits, teacher_logits, T)`. `bug_l` to `bug_o` are ways to set up the training. Each shows one
 # defect; the rest is right.
 #
-# Their code is in `course_lib/museum.py`. Don't open it yet. Here is what the losses say on the logits from above: which
+# Their code is in `course_lib/checks/museum.py`. Don't open it yet. Here is what the losses say on the logits from above: which
 # look odd to you already?
 
 # %%

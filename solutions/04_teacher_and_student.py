@@ -24,12 +24,11 @@ from scipy import stats
 
 from course_lib import plots
 from course_lib.checks import check, hint
-from course_lib.cost import count_flops
 from course_lib.data import load, stratified_split
 from course_lib.live import explore, show, slider
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.machine import pick
-from course_lib.measure import accuracy, agreement, calibration, compare, correct, same_answer
+from course_lib.measure import accuracy, agreement, calibration, compare, correct, count_flops, same_answer
 from course_lib.models import Ensemble, mlp
 from course_lib.train import fit_many, predict
 
@@ -41,9 +40,9 @@ EXPERTS, EXPERT_EPOCHS = 8, 30  # the networks that make the teacher, and how lo
 POOL = pick(cpu=5_000, gpu=50_000)  # a larger data set is cut to so many pictures; the digits have 1,078
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## A teacher

@@ -26,20 +26,17 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler keeps its ow
 import torch
 import torch.nn.functional as F
 
-from course_lib import plots, record
-from course_lib.cache import Cached, Online, build
+from course_lib import plots
+from course_lib.answers import Cached, Online, build
 from course_lib.checks import check, hint
-from course_lib.convnets import network
-from course_lib.cost import count_flops, count_seconds
-from course_lib.data import load, load_uint8, stratified_split
-from course_lib.download import ROOT, DataError, keep_folder
+from course_lib.data import all_views, as_numbers, augment, load, load_uint8, some_views, stratified_split
+from course_lib.files import ROOT, DataError, keep_folder
 from course_lib.live import show
-from course_lib.loop import one_cycle, sgd
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.machine import device, pick, tier
-from course_lib.measure import accuracy, agreement, compare, correct
-from course_lib.train import fit, predict
-from course_lib.views import all_views, as_numbers, augment, some_views
+from course_lib.measure import accuracy, agreement, compare, correct, count_flops, count_seconds, record
+from course_lib.models import network
+from course_lib.train import fit, one_cycle, predict, sgd
 
 N = pick(cpu=2_000, gpu=45_000)  # training pictures
 TEACHER, STUDENT = pick(cpu=("resnet9-8", "resnet9-4"), gpu=("resnet9", "resnet9-16"))  # names of networks, see below
@@ -54,9 +51,9 @@ DEVICE, begun = device(), time.perf_counter()
 torch.backends.cudnn.benchmark = True  # a GPU tries its ways to compute a convolution, and keeps the fastest
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## Pictures, once, on the device
@@ -743,7 +740,7 @@ import torch
 from course_lib.data import load
 from course_lib.losses import cross_entropy
 from course_lib.models import mlp
-from course_lib.processes import is_first
+from course_lib.train import is_first
 from course_lib.train import fit
 
 digits = load("digits")

@@ -27,9 +27,10 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from course_lib import arena, attack, plots
+from course_lib import attack, plots
 from course_lib.attack import OverBudget
 from course_lib.checks import check, hint
+from course_lib.data import arena
 from course_lib.live import explore, show, slider
 from course_lib.measure import compare, correct, estimate
 from course_lib.models import mlp
@@ -44,9 +45,9 @@ UPDATES = 400  # what training a copy costs, whatever it was told
 LABEL_CENTS = 5.0  # our assumption of what a person asks for one label; put in your own price
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## The vault

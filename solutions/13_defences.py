@@ -27,14 +27,16 @@ import numpy as np
 import torch
 from scipy import special, stats
 
-from course_lib import arena, attack, plots
+from course_lib import attack, plots
 from course_lib.checks import check, hint
+from course_lib.data import arena
 from course_lib.live import show
 from course_lib.losses import cross_entropy
 from course_lib.measure import compare, estimate
 from course_lib.models import mlp
 from course_lib.train import fit_many, predict
-from course_lib.vault import honest, toll
+from course_lib.vault import honest
+from course_lib.vault.honest import toll
 from course_lib.vault.local import local_vault
 from course_lib.vault.policy import parse
 from course_lib.vault.service import Service
@@ -47,9 +49,9 @@ DAYS = 5  # days of honest users per policy
 UPDATES = 300  # steps that a copy's training takes, whatever it was told
 
 # %% tags=["solution-only"]
-from course_lib import exercises
+from course_lib.checks import strict
 
-exercises.strict()
+strict()
 
 # %% [markdown]
 # ## The vault, a thief, and two controls

@@ -14,7 +14,7 @@ for name in ("COURSE_PROGRESS", "COURSE_WORKSPACE", "COURSE_TIER"):
 @pytest.fixture
 def world(tmp_path):
     """world(policy) makes a small vault, without a network, in a folder of its own; it is closed afterwards."""
-    from tests.vault_world import World
+    from tests.vault.world import World
 
     worlds = []
 

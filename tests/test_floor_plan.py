@@ -1,4 +1,4 @@
-"""The floor plan in course_lib/__init__.py is true: every room is in it, and imports only from below or along an arrow."""
+"""The floor plans are true: each folder's __init__ lists its files, and each imports only from below or along an arrow."""
 
 import ast
 import re
@@ -9,72 +9,100 @@ from pathlib import Path
 import pytest
 
 import course_lib
+from tools import house
 
 LIBRARY = Path(course_lib.__file__).parent
-ROOMS = sorted(path.stem for path in LIBRARY.glob("*.py") if path.stem != "__init__")
-ROOMS += sorted(path.parent.name for path in LIBRARY.glob("*/__init__.py"))
-FLOORS = ("ground", "first", "second", "top")
+FOLDERS = [path.parent for path in sorted(LIBRARY.rglob("__init__.py"))]
+LINE = re.compile(r"(floor \d+|       ) {2,}(\w+)/? +(.*)")
 
 
-def plan():
-    """{room: (floor, rooms that its arrow names)} as the docstring says."""
+def name(folder):
+    return ".".join(folder.relative_to(LIBRARY).parts) or "course_lib"
+
+
+def plan(folder):
+    """{room: (floor, rooms that its arrow names)} as the folder's docstring says."""
     rooms, floor = {}, None
-    for line in course_lib.__doc__.splitlines():
-        match = re.match(r"(ground|first|second|top|      ) +(\w+)/? +(.*)", line)
-        if match:
-            floor = match[1].strip() or floor
+    for line in (ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or "").splitlines():
+        if match := LINE.match(line):
+            floor = int(match[1].removeprefix("floor") or floor) if match[1].strip() else floor
             _, _, arrow = match[3].partition("->")
             rooms[match[2]] = (floor, set(re.findall(r"\w+", arrow)))
     return rooms
 
 
-PLAN = plan()
-BEHIND_THE_COMMAND = set(re.findall(r"\w+", re.search(r"__main__.*", course_lib.__doc__)[0])) & set(ROOMS)
+def children(folder):
+    """{room: its Python files}: what lies in a folder."""
+    rooms = {path.stem: [path] for path in folder.glob("*.py") if path.stem != "__init__"}
+    rooms |= {path.name: list(path.rglob("*.py")) for path in folder.iterdir() if (path / "__init__.py").exists()}
+    if folder.name == "checks":  # one room on the plan: lesson_NN
+        lessons = [rooms.pop(room)[0] for room in sorted(rooms) if room.startswith("lesson_")]
+        rooms["lesson_NN"] = lessons
+    return {room: files for room, files in rooms.items() if not room.startswith("_") or room == "__main__"}
 
 
-def imports(path):
-    """The rooms of course_lib that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("course_lib.")}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path.name} imports relatively; write course_lib"
-            module = (node.module or "").split(".")
-            if module[0] == "course_lib":
-                found |= {module[1]} if len(module) > 1 else {name.name for name in node.names}
-    return found
+def imports(folder, files):
+    """The rooms of this folder that the files import; "" where it is the folder itself."""
+    prefix, found = ".".join(folder.relative_to(LIBRARY).parts), set()
+    for path in files:
+        for module in house.imported(path, LIBRARY):
+            if not prefix:
+                found.add(module.split(".")[0])
+            elif module == prefix:
+                found.add("")
+            elif module.startswith(prefix + "."):
+                found.add(module[len(prefix) + 1 :].split(".")[0])
+    return {"lesson_NN" if room.startswith("lesson_") and folder.name == "checks" else room for room in found}
 
 
-def files(room):
-    return (LIBRARY / room).glob("*.py") if (LIBRARY / room).is_dir() else [LIBRARY / f"{room}.py"]
+CASES = [(folder, room) for folder in FOLDERS for room in children(folder)]
+every_room = pytest.mark.parametrize("folder, room", CASES, ids=[f"{name(folder)}.{room}" for folder, room in CASES])
+every_folder = pytest.mark.parametrize("folder", FOLDERS, ids=name)
 
 
-def test_the_plan_lists_every_room_and_no_other():
-    assert set(PLAN) | BEHIND_THE_COMMAND == set(ROOMS)
-    assert {floor for floor, _ in PLAN.values()} == set(FLOORS)
+@every_folder
+def test_the_plan_lists_every_room_and_no_other(folder):
+    if len(children(folder)) > 2 or plan(folder):
+        assert set(plan(folder)) == set(children(folder))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_from_floors_below_or_along_its_arrow(room):
-    if room in BEHIND_THE_COMMAND:
-        return  # the top: anything
-    floor, arrow = PLAN[room]
-    below = {other for other, (theirs, _) in PLAN.items() if FLOORS.index(theirs) < FLOORS.index(floor)}
-    for path in files(room):
-        wrong = imports(path) - below - arrow - {room}
-        assert not wrong, f"{path.name} on the {floor} floor imports {sorted(wrong)}"
+@every_room
+def test_a_room_imports_only_from_floors_below_or_along_its_arrow(folder, room):
+    rooms = plan(folder) or dict.fromkeys(children(folder), (0, set(children(folder))))  # two files: as they like
+    floor, arrow = rooms[room]
+    below = {other for other, (theirs, _) in rooms.items() if theirs < floor}
+    wrong = imports(folder, children(folder)[room]) - below - arrow - {room}
+    assert not wrong, f"{room} on floor {floor} of {name(folder)} imports {sorted(wrong)}"
 
 
 def test_an_arrow_that_nothing_follows_is_gone():
-    for room, (_, arrow) in PLAN.items():
-        if "anything" not in arrow:
-            assert arrow <= set().union(*map(imports, files(room))), f"{room} does not import {arrow}"
+    for folder in FOLDERS:
+        for room, (floor, arrow) in plan(folder).items():
+            assert arrow <= imports(folder, children(folder)[room]), f"{name(folder)}.{room} does not follow its arrow"
+            below = {other for other, (theirs, _) in plan(folder).items() if theirs < floor}
+            assert not arrow & below, f"{name(folder)}.{room} needs no arrow to a floor below"
 
 
-def test_the_plan_s_own_file_holds_nothing_else():
-    body = ast.parse((LIBRARY / "__init__.py").read_text(encoding="utf-8")).body
-    assert len(body) == 1 and isinstance(body[0], ast.Expr)
+@pytest.mark.parametrize(
+    "room, never", [("checks", "vault"), ("vault", "attack"), ("vault", "checks"), ("vault", "answers")]
+)
+def test_some_rooms_never_know_of_each_other_whatever_their_floors(room, never):
+    assert never not in imports(LIBRARY, children(LIBRARY)[room])
+
+
+def test_an_init_only_hands_names_on():
+    """Imports, __all__ and a docstring; at the top, the old names of 0.1.0 too."""
+    for folder in FOLDERS[1:]:
+        for node in ast.parse((folder / "__init__.py").read_text("utf-8")).body:
+            said = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            listed = isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+            assert said or listed or isinstance(node, ast.ImportFrom), f"{name(folder)}: line {node.lineno}"
+
+
+def test_no_file_imports_relatively():
+    for path in LIBRARY.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path.name} imports relatively"
 
 
 def test_only_live_imports_ipywidgets():
@@ -101,7 +129,9 @@ def test_importing_every_room_warns_of_nothing_of_ours():
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("room", ["machine", "workspace", "exercises", "doctor", "environment", "cli"])
+@pytest.mark.parametrize(
+    "room", ["machine", "command.workspace", "checks", "files", "command.environment", "command.cli"]
+)
 def test_what_the_command_starts_with_needs_no_torch(room):
     code = f"import sys, course_lib.{room}; print('torch' in sys.modules, 'IPython' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from course_lib import machine, train
-from course_lib.cache import Cached, Online, build
-from course_lib.convnets import network
-from course_lib.loop import adam, one_cycle, sgd
+from course_lib.answers import Cached, Online, build
+from course_lib.data import as_numbers, augment, choose, some_views
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
-from course_lib.models import state_hash
-from course_lib.views import as_numbers, augment, choose, some_views
+from course_lib.models import network, state_hash
+from course_lib.train import adam, one_cycle, sgd
 
 pytestmark = [
     pytest.mark.gpu,

@@ -1,36 +1,18 @@
-"""check("1.2", answer) and hint("1.2") for the learner; the checks of lesson NN sit in lesson_NN.py as EXERCISES."""
+"""check("1.2", answer) and hint("1.2") for the learner; the checks of lesson NN sit in lesson_NN.py as EXERCISES.
 
-import importlib
-import importlib.util
+floor 0   trial      run an answer that may fail or never return; say in one sentence what happened
+          museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
+floor 1   exercise   an exercise; judge, hint, progress
+floor 2   lesson_NN  the exercises of a lesson
+floor 3   by_number  the exercise with a number
+"""
 
-from course_lib import exercises
+from course_lib.checks.by_number import (
+    NoSuchExercise,
+    check,
+    find,
+    hint,
+)
+from course_lib.checks.exercise import strict
 
-
-class NoSuchExercise(ValueError):
-    """A number that no exercise has; a notebook shows its sentence alone."""
-
-    def _render_traceback_(self):
-        return [str(self)]
-
-
-def find(number):
-    """The exercise with this number, "1.2" say."""
-    lesson = str(number).partition(".")[0]
-    name = f"{__name__}.lesson_{lesson.zfill(2)}"
-    there = {}
-    if lesson.isdecimal() and importlib.util.find_spec(name):
-        there = importlib.import_module(name).EXERCISES
-    if str(number) not in there:
-        have = f"those of lesson {lesson} are {', '.join(there)}" if there else 'they are named like "1.2"'
-        raise NoSuchExercise(f"There is no exercise {number!r}; {have}.")
-    return there[str(number)]
-
-
-def check(number, answer):
-    """Judge the learner's answer to exercise `number` and return what the lesson goes on with."""
-    return exercises.check(find(number), answer)
-
-
-def hint(number, which=None):
-    """Show the next hint of exercise `number`, or hint `which` again."""
-    exercises.hint(find(number), which)
+__all__ = ["NoSuchExercise", "check", "find", "hint", "strict"]

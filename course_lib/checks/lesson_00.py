@@ -2,7 +2,7 @@
 
 import math
 
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib.checks.exercise import Exercise, NotYet, expect
 
 LINES = ((3.0, 2.0), (-1.5, 0.5), (0.25, -4.0))  # (slope, offset) of three vaults made for the checks
 ELSEWHERE = (7.0, -2.5, 0.8)  # questions that a copy has to answer by itself

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib.checks.exercise import Exercise, NotYet, expect
 
 # ---- what the lesson goes on with until the learner's own answers are right ----
 

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises import Exercise, expect
+from course_lib.checks.exercise import Exercise, expect
 
 # ---- what the lesson goes on with until the learner's own answers are right ----
 

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import losses, museum
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib import losses
+from course_lib.checks import museum
+from course_lib.checks.exercise import Exercise, NotYet, expect
 
 # ---- what is right, and what the common wrong answers come to ----
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import nn
 
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib.checks.exercise import Exercise, NotYet, expect
 
 # ---- 4.1 a frozen teacher ----
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib.checks.exercise import Exercise, NotYet, expect
+from course_lib.data import augment
 from course_lib.models import fingerprint
-from course_lib.views import augment
 
 
 def _tensor(value, shape, meaning):

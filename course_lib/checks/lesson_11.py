@@ -9,7 +9,7 @@ from scipy import stats
 from torch import nn
 
 from course_lib.attack import OverBudget, solve_weighed
-from course_lib.exercises import Exercise, expect
+from course_lib.checks.exercise import Exercise, expect
 
 # ---- 11.1 a budget ----
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 from scipy.spatial.distance import cdist
 
-from course_lib.exercises import Exercise, NotYet, expect
+from course_lib.checks.exercise import Exercise, NotYet, expect
 
 # ---- 13.1 reverse sigmoid ----
 

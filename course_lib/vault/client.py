@@ -11,7 +11,6 @@ is the one that is used: no redirect, no proxy, no second look-up.
 import base64
 import hashlib
 import http.client
-import ipaddress
 import json
 import random
 import socket
@@ -23,13 +22,11 @@ from email.utils import parsedate_to_datetime
 
 import numpy as np
 
-from course_lib import progress
-from course_lib.vault import keys, openapi, rules
+from course_lib import progress_line
+from course_lib.vault import keyring
+from course_lib.vault.addresses import bracketed, private
+from course_lib.vault.answer import prediction
 
-PRIVATE = [
-    ipaddress.ip_network(network)
-    for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
-]
 BATCH = 256  # rows in one request
 TRIES = 7  # in a row without an answer; with the pauses between them about 20 seconds
 SHORTEST_PAUSE = 0.5  # seconds, where the vault says 0, or a time that is past
@@ -105,7 +102,7 @@ class Oracle:
 
     def submit(self, copy):
         """Send a copy (an mlp, say) to the leaderboard; what it scored. Its weights leave as numbers, nothing else."""
-        from course_lib.vault import submission
+        from course_lib.vault.board import submission
 
         return self._retried(self.line.submit, self.model, submission.pack(copy))
 
@@ -119,7 +116,7 @@ class Oracle:
                     kind="budget-spent",
                 )
         answers, done, batch, start = np.zeros((len(rows), self.classes)), 0, self.batch, self.clock()
-        with progress.Progress(self._line(len(rows)), len(rows) or 1) as shown:
+        with progress_line.Progress(self._line(len(rows)), len(rows) or 1) as shown:
             while done < len(rows):
                 part = rows[done : done + batch]
                 what = hashlib.sha256(f"{self.model} ".encode() + part.tobytes()).digest()
@@ -162,15 +159,15 @@ class Oracle:
         table = np.zeros((n, self.classes))
         if len(given) != n:
             raise Refused(f"{n} answers were expected; the vault sent {len(given)}.")
-        for row, answer in zip(table, given, strict=True):
-            probs = answer.get("probabilities")
+        for row, said in zip(table, given, strict=True):
+            probs = said.get("probabilities")
             if isinstance(probs, list):
                 row[:] = probs
             elif isinstance(probs, dict):
                 for label, p in probs.items():
                     row[int(label)] = p
             else:
-                row[answer["label"]] = 1.0
+                row[said["label"]] = 1.0
         return table
 
     def _account(self, usage):
@@ -215,7 +212,7 @@ class Oracle:
                 tries, waited = 0, waited + pause
             if tries >= self.tries or (pause or 0) > LONGEST_WAIT or waited > PATIENCE:
                 raise refusal from None
-            if told and say and waited >= progress.PATIENCE:
+            if told and say and waited >= progress_line.PATIENCE:
                 say.line(f"{say.what}: waiting {pause:g} s, because {refusal.detail}")
                 say.shown = say.shown or 0.0  # so that it ends this line, however it ends
             if pause is None:
@@ -243,13 +240,13 @@ class Line:
         whole = False
         try:
             self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
-            text = answer.read(REPLY_BYTES + 1)
-            whole = answer.isclosed() and not answer.will_close
+            came = self.connection.getresponse()
+            text = came.read(REPLY_BYTES + 1)
+            whole = came.isclosed() and not came.will_close
         finally:
             if not whole:  # whatever is left on this line belongs to no question that we still ask
                 self.close()
-        return read(answer.status, answer.headers, text)
+        return read(came.status, came.headers, text)
 
     def close(self):
         if self.connection:
@@ -262,7 +259,7 @@ class HTTP:
 
     def __init__(self, address, key, patience=SILENCE):
         try:
-            self.class_name = keys.parse(key)
+            self.class_name = keyring.parse(key)
         except ValueError as error:
             raise Refused(f"{error}. Nothing was sent.") from None
         self.line, self.key, self.lock = Line(address, patience), key, threading.Lock()
@@ -330,14 +327,14 @@ class InProcess:
         return self._asked(self.service.usage, self.key)
 
     def rules(self):
-        return rules.TEXT
+        return keyring.TEXT
 
     def accept_rules(self):
         return self._asked(self.service.accept_rules, self.key)
 
     def predict(self, model, rows, request):
         reply = self._asked(lambda: self.service.ask(self.key, model, rows, request).result())
-        return openapi.prediction(reply)
+        return prediction(reply)
 
     def submit(self, model, packed):
         raise Refused("Copies are handed in over HTTP, to a vault that is served: connect(address, key).submit(copy).")
@@ -407,21 +404,21 @@ def settle(address, resolve=None):
     return (v4 or hosts)[0], port
 
 
-def private(host):
-    """Whether an address is this computer, or on a private network. Link-local and 0.0.0.0 are not."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:  # with a zone, "fe80::1%eth0": link-local
-        return False
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in network for network in PRIVATE if network.version == address.version)
-
-
-def bracketed(host):
-    return f"[{host}]" if ":" in host else host
-
-
 def _words(error):
     if isinstance(error, TimeoutError):
         return f"it was silent for {SILENCE:g} s"
     return str(getattr(error, "strerror", None) or error).lower() or type(error).__name__
+
+
+def over(address, control):
+    """tell(name, said={}): the same calls, of a vault that runs at an address. control: an instructor's key, or its word."""
+    line = Line(address)
+
+    def tell(name, said=None):
+        headers = {"Authorization": f"Bearer {control}"}
+        try:
+            return line.exchange("POST", f"/v1/instructor/{name}", said or {}, headers)
+        finally:  # the next call may come after minutes, when the vault has hung up
+            line.close()
+
+    return tell

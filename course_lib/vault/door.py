@@ -2,23 +2,20 @@
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import threading
 from concurrent.futures import Future
-from functools import lru_cache
 
 import numpy as np
 
-from course_lib.vault import controls, refusal
+from course_lib.vault import refusal
+from course_lib.vault.addresses import truncated
+from course_lib.vault.answer import Reply, unpacked, use
 from course_lib.vault.ledger import Entry, Full
 from course_lib.vault.limits import Limit, Limits
-from course_lib.vault.reading import MOST_ROWS
+from course_lib.vault.policy import LARGEST_INPUT, MOST_ROWS, controls
 from course_lib.vault.refusal import Refusal
-from course_lib.vault.reply import Reply, unpacked, use
-from course_lib.vault.watchers import Unanswered
-
-LARGEST = 8.0  # inputs are numbers from -8 to 8; pictures from 0 to 1
+from course_lib.vault.watch import Unanswered
 
 
 class Door:
@@ -97,8 +94,8 @@ class Door:
         if len(x) > MOST_ROWS:
             raise refusal.too_many_rows(len(x), self.policy.limits.rows_per_request)
         x = np.ascontiguousarray(x, float)
-        if not (x.max() <= LARGEST and x.min() >= -LARGEST):  # not a number is not, either
-            raise refusal.out_of_range(LARGEST)
+        if not (x.max() <= LARGEST_INPUT and x.min() >= -LARGEST_INPUT):  # not a number is not, either
+            raise refusal.out_of_range(LARGEST_INPUT)
         return victim, x
 
     def _ask(self, key, victim, x, request_id, address, future):
@@ -269,17 +266,6 @@ class Door:
         i = key.id if key else 0
         self.books.refuse(i)
         self.ledger.count_refusal(int(self.clock() // 60), i, reason.status, reason.type, rows)
-
-
-@lru_cache(4096)
-def truncated(address):
-    """An address without its last part: /24 for IPv4, /48 for IPv6; "" for what is none."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return str(ipaddress.ip_network((ip.packed, 24 if ip.version == 4 else 48), strict=False))
 
 
 def settle(pairs):

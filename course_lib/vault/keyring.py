@@ -1,14 +1,75 @@
-"""Every key of a class, in memory as in the ledger: who is asking, and may they?"""
+"""Keys: vk_<class>_<22 letters and digits>_<checksum>; their rules; and every key of a class: who is asking, and may they?
 
+The ledger holds a key's hash; the key itself is shown once. In memory it is as in the ledger.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
 import threading
+import zlib
 from dataclasses import dataclass
 
-from course_lib.vault import keys
 from course_lib.vault.refusal import Refusal, revoked
 
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+LENGTH = 22  # letters and digits: 131 random bits
+CLASS_NAME = re.compile(r"[a-z0-9-]{1,32}")
+_TOKEN = re.compile(rf"vk_({CLASS_NAME.pattern})_([0-9A-Za-z]{{{LENGTH}}})_([0-9A-Za-z]{{6}})")
 SCOPES = ("predict", "submit", "instructor")
-LARGEST = 10**12  # rows, of a budget
+LARGEST_BUDGET = 10**12  # rows, of a budget
 MOST_HOURS = 24 * 366  # of a key: a year
+RULES = (
+    "Ask only this vault, and only with your own key. Everything here was made to be attacked; nothing else was.",
+    "What you learn here you use on models that you may attack: your own, or those whose owner has agreed.",
+    "Your key is a pseudonym. Do not put a name, or anything else about a person, into it or into a question.",
+    "Every question is written down: which key, when, how many rows, at which price; not from which address exactly.",
+    "An alarm says that a key's questions are unusual. It accuses nobody, and honest work raises some.",
+    "Whoever runs the vault may pause it, revoke a key and change the policy. Keys end with the class.",
+    "If you find a way in that was not meant, tell whoever runs the vault first.",
+)
+TEXT = "\n".join(f"{number}. {rule}" for number, rule in enumerate(RULES, 1))
+
+
+def new_token(class_name):
+    """A fresh key for a class."""
+    if not CLASS_NAME.fullmatch(class_name):
+        raise ValueError(f"a class is called by 1 to 32 of a-z, 0-9 and -, such as autumn-2026; got {class_name!r}")
+    body = f"vk_{class_name}_{''.join(secrets.choice(ALPHABET) for _ in range(LENGTH))}"
+    return f"{body}_{checksum(body)}"
+
+
+def parse(token):
+    """The class that a key names. Raises ValueError with a sentence for what cannot be a key: a slip in copying, say."""
+    match = _TOKEN.fullmatch(token) if isinstance(token, str) and len(token) < 100 else None
+    if not match:
+        raise ValueError(
+            "a key looks like vk_<class>_<22 letters and digits>_<6 more>; this one does not. Copy it whole"
+        )
+    if not same(checksum(token.rpartition("_")[0]).encode(), match[3].encode()):
+        raise ValueError("this key has a slip in it (its last six letters don't fit the rest). Copy it again, whole")
+    return match[1]
+
+
+def checksum(text):
+    """The crc32 of a text as six letters and digits. It finds slips; it keeps nobody out."""
+    number, out = zlib.crc32(text.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        out = ALPHABET[digit] + out
+    return out
+
+
+def hashed(token):
+    """sha256 of a key, 32 bytes: what the ledger keeps. A key has 131 random bits, so no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def same(a, b):
+    """Whether two byte strings are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(a, b)
 
 
 @dataclass(slots=True)
@@ -49,7 +110,7 @@ class Keyring:
     def identify(self, token, scope=None):
         """The key of a token, if it may be used now, for that scope. Raises Refusal."""
         # Looked up by its hash: how long that takes tells nothing about any key.
-        key = self.by_hash.get(keys.hashed(token)) if isinstance(token, str) and token.isascii() else None
+        key = self.by_hash.get(hashed(token)) if isinstance(token, str) and token.isascii() else None
         if key is None:
             self._say_why_unknown(token)
         if key.revoked is not None:
@@ -64,15 +125,15 @@ class Keyring:
 
     def new(self, pseudonym, cohort, scope, budget, expires, per_person, accepted=False):
         """A new key's token, which is shown once. per_person: keys that one pseudonym may hold; 0: any number."""
-        token, now = keys.new_token(self.class_name), self.now()
+        token, now = new_token(self.class_name), self.now()
         check_name("a pseudonym", pseudonym)
         check_name("a cohort", cohort)
         if not scope or set(scope.split()) - set(SCOPES):
             raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {scope!r}")
         if budget is not None and (
-            not isinstance(budget, int) or isinstance(budget, bool) or not 0 <= budget <= LARGEST
+            not isinstance(budget, int) or isinstance(budget, bool) or not 0 <= budget <= LARGEST_BUDGET
         ):
-            raise ValueError(f"a budget is a whole number of rows up to {LARGEST:,}, or None; got {budget!r}")
+            raise ValueError(f"a budget is a whole number of rows up to {LARGEST_BUDGET:,}, or None; got {budget!r}")
         with self.making:
             live = [k for k in list(self.by_id.values()) if k.pseudonym == pseudonym and k.revoked is None]
             live = [k for k in live if k.expires is None or now < k.expires]
@@ -80,7 +141,7 @@ class Keyring:
                 raise ValueError(
                     f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
                 )
-            row = keys.hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires
+            row = hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires
             row = (*row, now if accepted else None)
             columns = "hash, pseudonym, cohort, class, scope, budget, created, expires, accepted_rules"
             insert = f"INSERT INTO keys ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"
@@ -117,7 +178,7 @@ class Keyring:
         if not token:
             raise Refusal(401, "a question needs a key: Authorization: Bearer vk_...", "no-key")
         try:
-            class_name = keys.parse(token)
+            class_name = parse(token)
         except ValueError as error:
             raise Refusal(401, str(error), "malformed-key") from None
         if class_name != self.class_name:

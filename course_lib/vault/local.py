@@ -18,10 +18,10 @@ import tempfile
 import threading
 from pathlib import Path
 
-from course_lib.vault import client, desk
+from course_lib.files import ROOT
+from course_lib.vault import client
 from course_lib.vault.policy import load, parse
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180  # the first start trains the models behind the door
 END_SECONDS = 30
 
@@ -94,7 +94,7 @@ class LocalVault:
             raise RuntimeError(f"The vault was expected to start, and did not. {why}")
         self.address, self.keys = said["address"], said["keys"]
         self.key = next(iter(self.keys.values()), None)
-        self.tell = desk.over(
+        self.tell = client.over(
             self.address, self._control
         )  # an instructor's calls: vault.tell("pause", {"paused": True})
 
@@ -161,7 +161,8 @@ def one_thread():
 def child():
     """What the child process does: read the settings, open the service, say where, serve until its input closes."""
     settings = json.loads(sys.stdin.buffer.readline())
-    from course_lib.vault import app, serve
+    from course_lib.vault import site
+    from course_lib.vault.http import serve
     from course_lib.vault.service import Service
 
     folder = Path(settings["folder"])
@@ -179,7 +180,7 @@ def child():
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         serve.run(
-            app.for_service(service, control=settings["control"]),
+            site.for_service(service, control=settings["control"]),
             listener,
             ready=lambda: serve.say(address=address, keys=keys),
             until_stdin_closes=True,

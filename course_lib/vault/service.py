@@ -8,16 +8,14 @@ import time
 from pathlib import Path
 
 from course_lib.vault import policy, refusal
-from course_lib.vault.books import Books
 from course_lib.vault.door import Door
-from course_lib.vault.false_alarms import rate
+from course_lib.vault.honest import rate
 from course_lib.vault.keyring import MOST_HOURS, Keyring, check_name
-from course_lib.vault.ledger import Full, Ledger, LedgerError
+from course_lib.vault.ledger import Books, Full, Ledger, LedgerError
 from course_lib.vault.limits import Steady
-from course_lib.vault.monitor import Eye
-from course_lib.vault.snapshot import snapshot, usage
-from course_lib.vault.watchers import Watchers
-from course_lib.vault.words import in_words
+from course_lib.vault.policy import in_words
+from course_lib.vault.state import snapshot, usage
+from course_lib.vault.watch import Eye, Watchers
 
 
 class Service(Door):

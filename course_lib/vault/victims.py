@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from course_lib import arena
+from course_lib.data import arena
 from course_lib.losses import cross_entropy
 from course_lib.models import count_parameters, mlp, reuse
 from course_lib.train import fit
-from course_lib.vault.false_alarms import measured
+from course_lib.vault.honest import measured
 
 COPIES = 20  # copies of each of the victim's pictures that it is trained on ...
 PICTURES = 20_000  # ... but no more in all

@@ -1,4 +1,4 @@
-"""Answers to every exercise, right and wrong, so that each check is itself checked (see tests/test_checks.py).
+"""Answers to every exercise, right and wrong, so that each check is itself checked (see tests/checks/test_answers.py).
 
 lesson_NN.py holds ANSWERS = {"1.1": Answers(right=[...], wrong={...}), ...}, one entry per exercise of the lesson.
 """

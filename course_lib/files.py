@@ -1,0 +1,62 @@
+"""Files that the course writes: where they go, and how a file is whole or not there at all. Standard library alone."""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / "data"
+
+
+class DataError(Exception):
+    """Something the reader can mend: the message says what was expected, what came, and what to do."""
+
+    def _render_traceback_(self):
+        return [f"DataError: {self}"]  # IPython shows this line in place of a traceback through our code
+
+
+def data_folder(folder=None):
+    """`folder`, else COURSE_DATA, else data/ in the project. A relative COURSE_DATA starts at the project's folder."""
+    if folder:
+        return Path(folder).expanduser().resolve()
+    return (ROOT / Path(os.environ.get("COURSE_DATA") or HOME).expanduser()).resolve()
+
+
+def nearest(folder):
+    """The folder, or the nearest above it that is there and may be seen; on a drive that is not there, the folder."""
+    return next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
+
+
+def may_write(folder):
+    """True if we may put files into the folder. One that is marked read-only is respected by an administrator too."""
+    folder = nearest(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
+
+
+def keep_folder(folder=None):
+    """Where our own new files go: the data folder, or data/ in the project where that one is read-only."""
+    folder = data_folder(folder)
+    return folder if may_write(folder) else HOME
+
+
+@contextlib.contextmanager
+def whole(path, mode="wb"):
+    """Write a file whole or not at all: `with whole(path) as file: ...` writes beside it, syncs, then renames.
+
+    mode: "wb" for bytes, "w" for text in UTF-8. After an error, Ctrl-C too, what was there before is there still, and
+    nothing else is left. The folder is made where it is missing. Raises OSError as the system gives it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(beside, mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""What the class sees live, and the instructor's view; static/ is what a browser gets."""
