@@ -18,10 +18,9 @@
 # %%
 import random
 
-from course_lib import plots
+from course_lib import machine, plots
 from course_lib.checks import check, hint
 from course_lib.live import explore, show, slider
-from course_lib.machine import report
 
 print("It runs.")
 
@@ -48,7 +47,7 @@ strict()
 # Ask the doctor. It looks for ten seconds or so.
 
 # %%
-report.doctor()
+machine.doctor()
 
 # %% [markdown]
 # Every row that is not *ok* says what to do about it, as a command for a terminal. A *note* can wait; *mend* cannot.

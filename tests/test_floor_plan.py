@@ -26,7 +26,7 @@ def plan(folder):
     for line in (ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or "").splitlines():
         if match := LINE.match(line):
             floor = int(match[1].removeprefix("floor") or floor) if match[1].strip() else floor
-            _, _, arrow = match[3].partition("->")
+            _, _, arrow = match[3].partition("   ->")
             rooms[match[2]] = (floor, set(re.findall(r"\w+", arrow)))
     return rooms
 
