@@ -25,3 +25,12 @@ def world(tmp_path):
     yield make
     for one in worlds:
         one.service.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium, started once for all tests that drive one."""
+    from tests.browser import chromium
+
+    with chromium() as one:
+        yield one

@@ -17,13 +17,12 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+
+from tests.browser import in_a_browser, picture
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = ROOT / "artefacts" / "browser"
 LESSON = "01_softmax_and_temperature.ipynb"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic"
 RUN_ALL = """async () => {
     const app = window.jupyterapp; await app.restored;
     const page = app.shell.currentWidget; await page.context.ready; await page.sessionContext.ready;
@@ -38,11 +37,8 @@ RIGHT = """def softmax(logits, T=1.0):
     e = (z - z.amax(dim=-1, keepdim=True)).exp()
     return e / e.sum(dim=-1, keepdim=True)"""
 
-expect.set_options(timeout=30_000)  # a machine may have more to do than this
-
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"),
+    *in_a_browser,
     pytest.mark.skipif(shutil.which("make") is None, reason="no make here"),
 ]
 
@@ -93,21 +89,6 @@ def evening(tmp_path):
     evening = Evening(tmp_path)
     yield evening
     evening.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu", *QUIET.split()]
-        )
-        yield chromium
-        chromium.close()
-
-
-def picture(page, name):
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def cell_with(notebook, text):

@@ -239,21 +239,17 @@ def test_every_lesson_was_timed_and_takes_at_most_a_minute_and_05_two_and_a_half
 
 @pytest.mark.browser
 @every_lesson
-def test_the_exported_page_asks_no_other_host_and_shows_every_picture(source, tmp_path):
-    from playwright.sync_api import sync_playwright
-
+def test_the_exported_page_asks_no_other_host_and_shows_every_picture(source, browser, tmp_path):
     page_file = export_html.export(source.with_suffix(".ipynb"), tmp_path)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(page_file.as_uri(), wait_until="load")
-        elsewhere = [url for url in asked if not url.startswith(("file://", "data:", "blob:"))]
-        pictures = page.locator("img").evaluate_all("all => all.map(i => [i.naturalWidth > 0, i.alt])")
-        formulas = page.locator("math").evaluate_all("all => all.map(m => m.querySelectorAll('mi, mn').length)")
-        text = page.locator("body").inner_text()
-        browser.close()
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_file.as_uri(), wait_until="load")
+    elsewhere = [url for url in asked if not url.startswith(("file://", "data:", "blob:"))]
+    pictures = page.locator("img").evaluate_all("all => all.map(i => [i.naturalWidth > 0, i.alt])")
+    formulas = page.locator("math").evaluate_all("all => all.map(m => m.querySelectorAll('mi, mn').length)")
+    text = page.locator("body").inner_text()
+    page.close()
     assert elsewhere == []
     stored = sum(page.count("<img") for page in export_html.pages(solution(source)))
     assert len(pictures) >= stored > 0 and all(drawn and alt for drawn, alt in pictures)

@@ -5,24 +5,20 @@ Pictures of every station are left in artefacts/browser/ (not kept by git).
 
 import itertools
 import re
-import shutil
 import threading
 import time
-from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from course_lib.models import mlp
 from course_lib.vault.client import Refused
 from course_lib.vault.local import LocalVault
+from tests.browser import in_a_browser, picture
 
-PICTURES = Path(__file__).resolve().parents[3] / "artefacts" / "browser"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic"
 SCRIPT = "<script>alert(1)</script>"
 CLASS = [f"{colour}-{animal}" for animal in ("fox", "heron", "otter", "lark") for colour in ("amber", "blue", "calm")]
 NAMELESS = """() => [
@@ -32,12 +28,7 @@ NAMELESS = """() => [
     ...[...document.querySelectorAll('th')].filter(head => !head.scope),
 ].map(one => one.outerHTML.slice(0, 80))"""
 
-expect.set_options(timeout=30_000)  # a machine may have more to do than this
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"),
-]
+pytestmark = in_a_browser
 
 
 class AtWork:
@@ -62,16 +53,6 @@ class AtWork:
         self.over.set()
         for thread in self.threads:
             thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu", *QUIET.split()]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -101,11 +82,6 @@ class Watching:
         page.on("console", lambda said: "Content Security Policy" in said.text and self.wrong.append(said.text))
         page.goto(address)
         return page
-
-
-def picture(page, name, whole=True):
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=whole)
 
 
 def in_time(page, happened, seconds=30):
@@ -163,7 +139,7 @@ def test_a_class_at_work(browser, vault):
     page.keyboard.press("Control+A")
     page.keyboard.type(vault.keys["ada"])
     page.keyboard.press("Tab")
-    picture(page, "vault_1_rules", whole=False)
+    picture(page, "vault_1_rules")
     page.keyboard.press("Enter")
     expect(page.locator("#accept-said")).to_contain_text("You are ada")
     assert vault.oracle("ada")(np.zeros((1, 64))).shape == (1, 10)
@@ -195,7 +171,7 @@ def test_a_class_at_work(browser, vault):
     expect(first).to_contain_text("ada")
     expect(first).to_contain_text("100% [99, 100]")
     expect(page.locator("#board-chart")).to_have_attribute("aria-label", re.compile("ada: 100% after 66 questions"))
-    picture(page, "vault_2_class")
+    picture(page, "vault_2_class", whole=True)
 
     # The instructor, by keyboard: signs in, pauses, opens, sets a policy, revokes.
     teaching = Watching(browser)
@@ -221,7 +197,7 @@ def test_a_class_at_work(browser, vault):
     expect(desk.locator("#policy-said")).to_contain_text("Line 2")
     assert editor.get_attribute("aria-invalid") == "true"
     assert editor.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)") == 'kind = "labels"'
-    picture(desk, "vault_3_instructor")
+    picture(desk, "vault_3_instructor", whole=True)
     editor.fill('[output]\nkind = "label"\n')
     desk.locator("#policy-form button[type=submit]").press("Enter")
     expect(page.locator("#policy-words")).to_contain_text("An answer is the label alone.")
@@ -268,8 +244,8 @@ def test_the_page_fits_on_a_phone_and_on_a_wall_in_light_and_in_dark_and_everyth
         for one in (page, desk):
             assert one.evaluate("document.documentElement.scrollWidth") <= width
             assert one.evaluate(NAMELESS) == []
-        picture(page, f"vault_4_{scheme}_{width}")
-        picture(desk, f"vault_5_{scheme}_{width}")
+        picture(page, f"vault_4_{scheme}_{width}", whole=True)
+        picture(desk, f"vault_5_{scheme}_{width}", whole=True)
         assert watching.wrong == []
         watching.context.close()
 
@@ -310,13 +286,13 @@ def test_a_key_is_moved_by_keyboard_and_a_file_that_is_no_policy_is_told(browser
         expect(row.locator("td").first).to_have_text(cohort)
     desk.get_by_role("button", name="Move calm-lark").press("Enter")
     assert desk.locator("#move").evaluate(NAMELESS) == []
-    picture(desk, "vault_6_move")
+    picture(desk, "vault_6_move", whole=True)
     desk.keyboard.type("nowhere")
     desk.keyboard.press("Escape")
     (vault.folder / "policy.toml").write_text("[output]\nkind = 3\n", encoding="utf-8")
     said = desk.get_by_role("status").and_(desk.locator("#policy-refused"))
     expect(said).to_contain_text("this policy stays. policy.toml, line 2: kind takes")
-    picture(desk, "vault_7_refused")
+    picture(desk, "vault_7_refused", whole=True)
     (vault.folder / "policy.toml").write_text("[output]\ndecimals = 3\n", encoding="utf-8")
     expect(said).to_have_text("")
     assert row.locator("td").first.inner_text() == "linked" and watching.wrong == []
