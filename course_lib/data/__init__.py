@@ -23,4 +23,16 @@ from course_lib.data.views import (
     view_id,
 )
 
-__all__ = ["Data", "Views", "all_views", "as_numbers", "augment", "choose", "load", "load_uint8", "some_views", "stratified_split", "view_id"]
+__all__ = [
+    "Data",
+    "Views",
+    "all_views",
+    "as_numbers",
+    "augment",
+    "choose",
+    "load",
+    "load_uint8",
+    "some_views",
+    "stratified_split",
+    "view_id",
+]

@@ -21,16 +21,6 @@ TRIES = 20  # how often one mirror may break off; it has to bring new bytes each
 ABANDONED = 600  # seconds without a new byte after which a partial file belongs to nobody
 
 
-
-
-
-
-
-
-
-
-
-
 def checksum(path):
     """The md5 of a file: the data sets' homes publish this one. It finds damage, it does not prove an author."""
     with open(path, "rb") as file:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from course_lib.files import DataError
 from course_lib.data.fetch import fetch
+from course_lib.files import DataError
 from course_lib.progress_line import Progress
 
 # Addresses and checksums are torchvision's (datasets/mnist.py and cifar.py, version 0.29). CIFAR-10's home has been
