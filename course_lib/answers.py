@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from course_lib.data import all_views, as_numbers, augment
-from course_lib.files import DataError
+from course_lib.files import DataError, sync
 from course_lib.models import fingerprint, freeze
 from course_lib.progress_line import Progress
 from course_lib.train import autocast, told_if_full
@@ -198,8 +198,7 @@ def _fill(part, about, answer, x, views, batch_size, dtype):
                 file.write(kept.contiguous().cpu().numpy().tobytes())
                 done += len(batch)
                 progress.step(len(batch))
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def _lock(file, part):
@@ -222,8 +221,7 @@ def _finish(part, path, about):
     """Write the checksum into the head, and move the file into place."""
     with open(part, "r+b") as file:
         file.write(_head({**about, "crc": _crc(part)}))
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     os.replace(part, path)
 
 

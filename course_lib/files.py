@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,23 +39,35 @@ def keep_folder(folder=None):
     return folder if may_write(folder) else HOME
 
 
+def sync(file):
+    """What was written to the open file is on the disk when this returns; a full disk says so here, as OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def whole(path, mode="wb"):
     """Write a file whole or not at all: `with whole(path) as file: ...` writes beside it, syncs, then renames.
 
     mode: "wb" for bytes, "w" for text in UTF-8. After an error, Ctrl-C too, what was there before is there still, and
-    nothing else is left. The folder is made where it is missing. Raises OSError as the system gives it.
+    nothing else is left. A file that is replaced keeps its permissions: what its owner alone may read stays so. The
+    folder is made where it is missing. After a power cut it is the file as it was or as it is, never half of one; the
+    folder is not synced, because nothing of ours counts on which of the two. Raises OSError as the system gives it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")  # no other process or thread has this name
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(beside, mode, **text) as file:
+            with contextlib.suppress(FileNotFoundError):
+                beside.chmod(path.stat().st_mode & 0o777)
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+            raise error.__context__ from None  # torch.save hides a full disk behind an error of its own
         raise

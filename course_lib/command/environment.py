@@ -20,6 +20,8 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from course_lib.files import whole
+
 NAME = "distillation-hands-on"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # torch's own packages without CUDA
 GIGABYTES = {"default": 9, "cpu": 3}  # free space wanted: the installed packages, and their archives on the way
@@ -123,9 +125,8 @@ def read_stamp(folder):
 
 
 def write_stamp(folder, **what):
-    fresh = folder / "course.json.new"
-    fresh.write_text(json.dumps(what), encoding="utf-8")
-    os.replace(fresh, folder / "course.json")
+    with whole(folder / "course.json", "w") as file:
+        json.dump(what, file)
 
 
 def python_in(folder):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from course_lib.command import workspace
 from course_lib.command.environment import Refused
+from course_lib.files import whole
 
 SETTINGS = Path(__file__).resolve().parent / "_jupyter"
 FIRST_PORT, PATIENCE_SECONDS = 8888, 60
@@ -131,7 +132,8 @@ def serve(note, served, page, place, port, browser, options):
     info_file = Path(jupyter_runtime_dir()) / f"jpserver-{server.pid}.json"
     stop_with_us(server)
     with contextlib.suppress(OSError):  # in a folder that takes no file, a second lab cannot join; the rest works
-        note.write_text(json.dumps({"server": str(info_file), "started": time.time()}), encoding="utf-8")
+        with whole(note, "w") as file:
+            json.dump({"server": str(info_file), "started": time.time()}, file)
     threading.Thread(target=greet, args=(server, info_file, page, place, browser), daemon=True).start()
     code = server.wait()
     with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from course_lib.checks import exercise
+from course_lib.files import sync, whole
 
 
 def folder(root):
@@ -46,13 +47,10 @@ def reset(root, name):
     place, lesson = folder(root), Path(root) / "lessons" / name
     copy = place / name
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(copy, lesson.read_bytes())  # first, so that a full disk changes nothing
-        try:
+        with whole(copy) as file:
+            file.write(lesson.read_bytes())
+            sync(file)  # before the old one moves, so that a full disk changes nothing
             kept = _put_aside(copy, "kept") if copy.exists() else None
-            os.replace(temporary, copy)
-        finally:
-            temporary.unlink(missing_ok=True)
         copied, _ = _read_record(place)
         _remember(copied, name, copy, _fingerprint(lesson))
         _write_record(place, copied)
@@ -173,8 +171,8 @@ def _read_record(place):
 
 def _write_record(place, copied):
     """Also when it is as before: a folder that takes no file is noticed now, and not when the learner's work is saved."""
-    path = place / ".copied.json"
-    os.replace(_temporary(path, json.dumps(copied, indent=1).encode()), path)
+    with whole(place / ".copied.json", "w") as file:
+        json.dump(copied, file, indent=1)
 
 
 def _refused(place, error):
@@ -207,18 +205,5 @@ def _put_aside(copy, word):
 
 def _write(path, content):
     if not path.exists() or path.read_bytes() != content:
-        os.replace(_temporary(path, content), path)
-
-
-def _temporary(path, content):
-    """A finished file beside `path`, to be moved into place; nothing is left when the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
+        with whole(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary

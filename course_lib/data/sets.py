@@ -4,7 +4,6 @@ The digits ship with scikit-learn and are always there. Everything else lives in
 data/ in the project. It is downloaded once, decoded once, and kept decoded in one file per data set.
 """
 
-import contextlib
 import difflib
 import hashlib
 import os
@@ -16,7 +15,7 @@ import torch
 
 from course_lib import files
 from course_lib.data import sources
-from course_lib.files import DataError
+from course_lib.files import DataError, whole
 
 
 class Data(NamedTuple):
@@ -111,16 +110,12 @@ def _decoded(name, places, files, read):
                 print(f"{path} is damaged ({str(error).splitlines()[0][:80]}); it is made again.")
     data = _with_val(*read())
     path = places[-1] / "decoded" / _stamped(name, files)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"tensors": list(data[:-1]), "crc": _crc(data[:-1]), "classes": list(data.classes)}, temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # no space or no right to write; torch tells it as a RuntimeError
+        with whole(path) as file:
+            torch.save({"tensors": list(data[:-1]), "crc": _crc(data[:-1]), "classes": list(data.classes)}, file)
+    except OSError as error:  # no space or no right to write
         reason = str(error).splitlines()[0][:80]
         print(f"No decoded copy is kept in {path.parent} ({reason}): the next load takes as long.")
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     else:
         for older in set(path.parent.glob(f"{path.stem[:-8]}????????.pt")) - {path}:
             older.unlink(missing_ok=True)

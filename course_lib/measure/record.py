@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from course_lib.files import whole
+
 
 def surroundings(device=None):
     """{date, processor, cores, threads, gpu, ..., versions, load}: what a figure has to be read with."""
@@ -52,15 +54,9 @@ def words(here):
 
 
 def write(path, figures):
-    """The figures as JSON, whole or not at all: to a temporary name, then moved."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """The figures as JSON, whole or not at all."""
+    with whole(path, "w") as file:
+        file.write(json.dumps(figures, indent=1) + "\n")
 
 
 def read(path):

@@ -1,12 +1,10 @@
 """A model's weights in a file, and what they are recognised by: save, load, train once and reuse."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import torch
 
-from course_lib.files import keep_folder
+from course_lib.files import keep_folder, whole
 
 
 def state_hash(model):
@@ -15,16 +13,9 @@ def state_hash(model):
 
 
 def save(model, path):
-    """Write the weights (buffers included) to a file, whole or not at all: to a temporary name, then moved."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        torch.save(model.state_dict(), temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write the weights (buffers included) to a file, whole or not at all."""
+    with whole(path) as file:
+        torch.save(model.state_dict(), file)
 
 
 def load(path, model):

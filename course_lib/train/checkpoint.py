@@ -1,9 +1,10 @@
 """A training's state at the end of an epoch, in a file: whole or not at all, and only for the same training."""
 
-import os
 from pathlib import Path
 
 import torch
+
+from course_lib.files import whole
 
 
 class OtherTraining(ValueError):
@@ -14,7 +15,7 @@ class OtherTraining(ValueError):
 
 
 def save(path, settings, epoch, model, optimiser, seconds):
-    """Write weights, buffers and the optimiser's state to a temporary name, then move the file into place.
+    """Write weights, buffers and the optimiser's state, whole or not at all.
 
     settings: {name: word or number} of all that the training depends on. The order of the examples, their views and
     what dropout draws are pure functions of seed and epoch, so no generator's state is needed. seconds: what all epochs
@@ -23,22 +24,15 @@ def save(path, settings, epoch, model, optimiser, seconds):
     path = Path(path)
     state = {"settings": settings, "epoch": epoch, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
     state["seconds"] = seconds
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with whole(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise OSError(
             error.errno,
             f"the checkpoint could not be written to {path.parent} ({error.strerror}). The one before it is unharmed; "
             "the model keeps what it has learned. Free some space, or give another path",
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path, settings, model, optimiser):

@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from course_lib import files
 from course_lib.command import environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +158,7 @@ def small_course(tmp_path, monkeypatch):
     root = tmp_path / "my course, 100% mine"
     (root / "course_lib/command").mkdir(parents=True)
     shutil.copy(environment.__file__, root / "course_lib/command")
+    shutil.copy(files.__file__, root / "course_lib")
     (root / "course_lib/__init__.py").write_text("")
     (root / "course_lib/command/__init__.py").write_text("")
     (root / "constraints.txt").write_text("")
