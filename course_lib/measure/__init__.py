@@ -1,24 +1,18 @@
 """Quality with intervals and a verdict; cost; records.
 
-floor 0   quality  one model: scores, estimates; two: a paired comparison and its verdict
-          cost     FLOPs, bytes, seconds
-          record   a measurement with its hardware, versions and date, as JSON
+floor 0   intervals    a mean of scores with its interval
+          cost         FLOPs, bytes, seconds
+          record       a measurement with its hardware, versions and date, as JSON
+floor 1   quality      scores of a model, and the shares that are their means: accuracy, agreement
+          verdict      two models: a paired comparison, and what it came to
+floor 2   calibration  is a model as often right as it is sure?
 """
 
+from course_lib.measure.calibration import Calibration, calibration
 from course_lib.measure.cost import count_bytes, count_flops, count_seconds
-from course_lib.measure.quality import (
-    Calibration,
-    Estimate,
-    Verdict,
-    accuracy,
-    agreement,
-    calibration,
-    clustered,
-    compare,
-    correct,
-    estimate,
-    same_answer,
-)
+from course_lib.measure.intervals import Estimate, estimate
+from course_lib.measure.quality import accuracy, agreement, clustered, correct, same_answer
+from course_lib.measure.verdict import Verdict, compare
 
 __all__ = [
     "Calibration",

@@ -16,7 +16,7 @@ from course_lib.measure import (
     compare,
     correct,
     estimate,
-    quality,
+    intervals,
     same_answer,
 )
 
@@ -79,10 +79,10 @@ def test_intervals_hold_the_truth_in_93_to_97_percent_of_simulated_experiments(w
         experiments = min(size, EXPERIMENTS - start)
         right_a, right_b, same_a, same_b = simulate(seeds, **world, experiments=experiments, generator=generator)
         for name, value, (low, high) in (
-            ("accuracy", world["a"], quality._share_interval(right_a)),
-            ("agreement", same[0], quality._share_interval(same_a)),
-            ("difference of accuracies", world["a"] - world["b"], quality._mean_interval(right_a - right_b)),
-            ("difference of agreements", same[0] - same[1], quality._mean_interval(same_a - same_b)),
+            ("accuracy", world["a"], intervals.share_interval(right_a)),
+            ("agreement", same[0], intervals.share_interval(same_a)),
+            ("difference of accuracies", world["a"] - world["b"], intervals.mean_interval(right_a - right_b)),
+            ("difference of agreements", same[0] - same[1], intervals.mean_interval(same_a - same_b)),
         ):
             held.setdefault(name, []).append((low <= value) & (value <= high))
     for name, one in held.items():
@@ -102,9 +102,9 @@ def test_paired_differences_of_losses_hold_the_truth_too_and_their_means_as_ofte
     held, held_means, mean = [], [], 2.2 * float(losses(4_000_000).mean())
     for _ in range(EXPERIMENTS // 200):
         shared = parts(100)
-        low, high = quality._mean_interval((shared + parts(100)) - (shared + parts(100) + 0.1))
+        low, high = intervals.mean_interval((shared + parts(100)) - (shared + parts(100) + 0.1))
         held.append((low <= -0.1) & (-0.1 <= high))
-        low, high = quality._mean_interval(shared)
+        low, high = intervals.mean_interval(shared)
         held_means.append((low <= mean) & (mean <= high))
     assert 0.93 <= torch.cat(held).double().mean() <= 0.97
     assert float(torch.cat(held_means).double().mean()) == pytest.approx(0.93, abs=0.02)
@@ -123,7 +123,7 @@ def test_the_limits_that_are_stated_are_as_stated(seeds, world, stated):
     held = []
     for _ in range(EXPERIMENTS // 100):
         right, *_ = simulate(seeds, **world, experiments=100, generator=generator)
-        low, high = quality._share_interval(right)
+        low, high = intervals.share_interval(right)
         held.append((low <= world["a"]) & (world["a"] <= high))
     assert float(torch.cat(held).double().mean()) == pytest.approx(stated, abs=0.02)
 
@@ -132,10 +132,10 @@ def test_one_experiment_is_measured_as_the_many_simulated_ones():
     right_a, right_b, *_ = simulate(
         5, **WORLDS["few labels"], experiments=3, generator=torch.Generator().manual_seed(0)
     )
-    low, high = quality._share_interval(right_a)
+    low, high = intervals.share_interval(right_a)
     for i, one in enumerate(right_a):
         assert (estimate(one).low, estimate(one).high) == pytest.approx((float(low[i]), float(high[i])))
-    low, high = quality._mean_interval(right_a - right_b)
+    low, high = intervals.mean_interval(right_a - right_b)
     for i in range(3):
         difference = compare(right_a[i], right_b[i], "a", "b").difference
         assert (difference.low, difference.high) == pytest.approx((float(low[i]), float(high[i])))
