@@ -16,8 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from course_lib.command import environment
+from course_lib.command import environment, train_flags
 from course_lib.command import train as training
+from course_lib.command.refused import Refused
 from course_lib.command.vault import verbs
 from course_lib.files import ROOT as HERE
 
@@ -30,7 +31,7 @@ def main(arguments):
     except BrokenPipeError:  # whoever read our words has stopped reading: `course progress | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except environment.Refused as refusal:
+    except Refused as refusal:
         print(f"\n{refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -59,7 +60,7 @@ def run(arguments):
     train = commands.add_parser(
         "train", allow_abbrev=False, help="train a teacher, a student or a student alone; results as JSON"
     )
-    training.add_arguments(train)
+    train_flags.add_to(train)
     doctor = commands.add_parser("doctor", help="what this machine has, and how to mend what is wrong")
     doctor.add_argument("--json", action="store_true", help="the same for programs")
     commands.add_parser("progress", help="which exercises are to do, tried, passed")
@@ -116,7 +117,7 @@ def course_folder():
     for folder in (HERE, Path.cwd(), *Path.cwd().parents):
         if (folder / "lessons").is_dir() and (folder / "course_lib").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
-    raise environment.Refused(
+    raise Refused(
         f"The course's folder was expected, with lessons/ and course_lib/ in it; this is {Path.cwd()}.\n"
         "Get the course (git clone, or unpack its archive), cd into its folder, and run: python -m course_lib lab"
     )

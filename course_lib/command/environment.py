@@ -9,26 +9,21 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from course_lib.command.packages import pip
+from course_lib.command.refused import Refused
 from course_lib.files import whole
 
 NAME = "distillation-hands-on"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # torch's own packages without CUDA
 GIGABYTES = {"default": 9, "cpu": 3}  # free space wanted: the installed packages, and their archives on the way
-
-
-class Refused(Exception):
-    """The set-up cannot go on; the message says what was expected, what came, and what to do."""
 
 
 def python_for(root, extra="", torch=None, say=print):
@@ -209,53 +204,3 @@ def make(folder):
             f"The environment {folder} could not be made. Python's venv said:\n"
             f"{(done.stdout + done.stderr).strip()}\nMend that (may this user write here?) and run the same command again."
         )
-
-
-def pip(python, arguments, root):
-    """pip install, its progress shown as it comes; a failure becomes a sentence with its likely cause."""
-    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    settings = {**os.environ, "PIP_USER": "0", "PYTHONUTF8": "1"}
-    with subprocess.Popen(
-        command, cwd=root, env=settings, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
-    ) as process:
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
-    if process.returncode:
-        raise Refused(why("".join(said)))
-
-
-CAUSES = [
-    (
-        r"No space left|Errno 28|not enough space",
-        f"The disk is full (this folder, or the temporary folder {tempfile.gettempdir()}).\nFree about 9 GB "
-        "and run the same command again. Torch without CUDA needs 5 GB less: make lab TORCH=cpu.",
-    ),
-    (
-        r"Permission denied|Access is denied",
-        "A file could not be written.\nPut the course in a folder of your own and run the same command there.",
-    ),
-    (
-        r"Name or service not known|name resolution|getaddrinfo|NewConnectionError|ConnectTimeout|Connection (refused|reset"
-        r"|broken|aborted)|timed out|ProxyError|SSLError|Max retries|unreachable|IncompleteRead",
-        "The package index could not be reached.\nCheck the network, then run the same command again: what is "
-        "installed already stays. Behind a proxy, set HTTPS_PROXY first; with a mirror, set PIP_INDEX_URL.",
-    ),
-    (
-        r"No matching distribution|Could not find a version",
-        "The package index has no version that fits, or could not be read.\nAsked for were the versions of constraints.txt. "
-        "torch is made for Linux, Windows (both 64 bits) and macOS 14 or newer on Apple silicon, and for Python 3.11 "
-        f"to 3.14; this is Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.platform()}.\nIf that fits, "
-        "check the network and run the same command again; if not, try another Python or another computer.",
-    ),
-]
-
-
-def why(said):
-    """From what pip said on its error stream to a sentence: what happened and what to do."""
-    for pattern, sentence in CAUSES:
-        if re.search(pattern, said, re.I):
-            return f"pip could not install the packages. {sentence}"
-    return "pip could not install the packages; its own words are above.\nMend that and run the same command again."

@@ -17,7 +17,7 @@ import webbrowser
 from pathlib import Path
 
 from course_lib.command import workspace
-from course_lib.command.environment import Refused
+from course_lib.command.refused import Refused
 from course_lib.files import whole
 
 SETTINGS = Path(__file__).resolve().parent / "_jupyter"

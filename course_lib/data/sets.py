@@ -15,6 +15,7 @@ import torch
 
 from course_lib import files
 from course_lib.data import sources
+from course_lib.data.pictures import pictures
 from course_lib.files import DataError, whole
 
 
@@ -69,7 +70,7 @@ def load_uint8(name, folder=None, size=None):
             + f"There are {', '.join(sources.NAMES)}, and any folder with pictures in train/<class>/ and test/<class>/"
         )
     path = own[0].resolve()
-    return _decoded(f"{path.name}-{size}" if size else path.name, places, *sources.pictures(path, size))
+    return _decoded(f"{path.name}-{size}" if size else path.name, places, *pictures(path, size))
 
 
 def stratified_split(labels, shares, seed):

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from course_lib import files
-from course_lib.command import environment
+from course_lib.command import environment, packages
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -102,7 +102,7 @@ def test_the_pip_section_for_conda_resolves(tmp_path):
     options = "--dry-run --quiet --retries=1 --timeout=15".split()
     command = [sys.executable, "-m", "pip", "install", *options, f"--report={report}", "-r", asked]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    if done.returncode and "could not be reached" in environment.why(done.stderr):
+    if done.returncode and "could not be reached" in packages.why(done.stderr):
         pytest.skip("the package index cannot be reached from here")
     assert done.returncode == 0, done.stderr
     (ours,) = json.loads(report.read_text())["install"]  # the rest is here already, in the versions that are pinned
@@ -136,7 +136,7 @@ def test_what_pip_could_not_do_is_said_in_a_sentence(tmp_path, monkeypatch, inde
     monkeypatch.setenv("PIP_INDEX_URL", index.replace("EMPTY", (tmp_path / "empty").as_uri()))
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(environment.Refused, match=word) as refused:
-        environment.pip(sys.executable, ["no-such-package-at-all"], tmp_path)
+        packages.pip(sys.executable, ["no-such-package-at-all"], tmp_path)
     assert "run the same command again" in str(refused.value)
 
 
@@ -157,7 +157,8 @@ def small_course(tmp_path, monkeypatch):
     """A course that needs no package, and says so in the files that the real one has."""
     root = tmp_path / "my course, 100% mine"
     (root / "course_lib/command").mkdir(parents=True)
-    shutil.copy(environment.__file__, root / "course_lib/command")
+    for name in ("environment", "packages", "refused"):
+        shutil.copy(Path(environment.__file__).with_name(f"{name}.py"), root / "course_lib/command")
     shutil.copy(files.__file__, root / "course_lib")
     (root / "course_lib/__init__.py").write_text("")
     (root / "course_lib/command/__init__.py").write_text("")

@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from course_lib import files
-from course_lib.data import load, load_uint8, sources, stratified_split
+from course_lib.data import load, load_uint8, pictures, sources, stratified_split
 from course_lib.files import DataError
 
 REAL = Path(os.environ.get("COURSE_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data").resolve()
@@ -363,7 +363,7 @@ def test_a_folder_without_test_says_what_is_missing(tmp_path):
 
 
 def test_pictures_too_large_for_memory_are_refused_before_they_fill_it(pets, monkeypatch):
-    monkeypatch.setattr(sources, "MOST_BYTES", 1000)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 1000)
     refused(pets, ["24 pictures of 6 x 4 pixels need more than", "size=32"])
 
 
