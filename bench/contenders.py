@@ -51,10 +51,12 @@ def ours(task, student, answers):
 
 
 def ours_cached(task, student):
+    """Ours, with the teacher's answers asked beforehand and looked up."""
     return ours(task, student, task.answers)
 
 
 def ours_online(task, student):
+    """Ours, with a teacher that is asked at every step."""
     return ours(task, student, answers.Online(task.teacher))
 
 

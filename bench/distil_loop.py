@@ -250,10 +250,12 @@ def measure_all(seconds, busy):
 
 
 def say(what):
+    """A line of progress, with the time of day, on the error stream: what is printed stays the page."""
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 def main():
+    """Measure, print the page; --json and --record keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="write every number into this file")
     parser.add_argument("--record", action="store_true", help="write the tables and the picture of bench/README.md")

@@ -98,6 +98,7 @@ def table(loss_name, seconds):
 
 
 def main():
+    """Measure both losses on one thread, print the tables; --record keeps them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=10, help="epochs per block (10)")
     parser.add_argument("--blocks", type=int, default=5, help="how often each contender runs (5)")

@@ -71,6 +71,8 @@ def sentence(found):
 
 
 def alt(found):
+    """The picture's alt text, with every number of it."""
+
     def told(rows, unit):
         return "; ".join(f"{x:,} {unit} {seconds:.2f} s" for x, seconds, *_ in rows)
 

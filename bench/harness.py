@@ -26,6 +26,7 @@ class Spread(NamedTuple):
 
 
 def spread(values):
+    """The median of some numbers, from the least to the largest."""
     return Spread(statistics.median(values), min(values), max(values))
 
 

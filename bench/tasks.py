@@ -53,6 +53,7 @@ def teacher_of(pair, dtype=torch.float32):
 
 
 def student_of(pair, dtype=torch.float32):
+    """A pair's student with the first weights of SEED, in the memory order that all contenders use."""
     return network(PAIRS[pair][1], seed=SEED).to(dtype).to(memory_format=LAYOUT)
 
 
@@ -100,6 +101,7 @@ class Stored(Dataset):
 
 
 def data_set(task, pictures):
+    """(data set, sampler): pictures for loaders that augment them; else the very batches that we train on."""
     if pictures:
         return Stored(task.x, task.y), RandomSampler
     parts = [torch.cat(part) for part in zip(*batches(task), strict=True)]

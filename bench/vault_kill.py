@@ -41,10 +41,12 @@ class Asker(vault_load.Asker):
         self.answers, self.sent = {}, []
 
     def ask(self):
+        """Send the next request, and remember its name and body."""
         super().ask()
         self.sent.append((self.pending, self.bodies[(self.asked - 1) % len(self.bodies)]))
 
     def data_received(self, data):
+        """As of any client; an answer that came whole is kept under its request's name."""
         name, before = self.pending, len(self.acknowledged)
         whole = bytes(self.buffer) + data
         super().data_received(data)
@@ -146,6 +148,7 @@ def measure(times, seed):
 
 
 def table(figures):
+    """The figures as a table in Markdown."""
     names = {
         "times": "kills, each in mid-burst of 40 clients",
         "acknowledged": "answers that had come before",
@@ -161,6 +164,7 @@ def table(figures):
 
 
 def main():
+    """Kill and count, print the table; --json and --record keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20, help="how often it is killed (20)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")

@@ -51,9 +51,11 @@ class Asker(asyncio.Protocol):
         self.on, self.lost = False, None
 
     def connection_made(self, transport):
+        """asyncio's call once the server has taken the connection."""
         self.transport = transport
 
     def connection_lost(self, exc):
+        """asyncio's call at its end: whoever waits for `lost` goes on."""
         if self.lost and not self.lost.done():
             self.lost.set_result(None)
 
@@ -70,6 +72,7 @@ class Asker(asyncio.Protocol):
         self.transport.write(head.encode() + body)
 
     def data_received(self, data):
+        """asyncio's call with bytes of the answer; once it is whole, its seconds are noted and the next is asked."""
         self.buffer += data
         if self.want is None:
             end = self.buffer.find(b"\r\n\r\n")
@@ -151,10 +154,12 @@ def doubled(found, requests, rows):
 
 
 def percentile(values, share):
+    """Of some seconds, the time within which this share (0.99, say) of the answers had come."""
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
 def figures_of(crowd, took, rows):
+    """What a crowd saw in a burst that took so many seconds, with so many rows in a request, as a dict."""
     seconds = [s for asker in crowd for s in asker.seconds]
     return {
         "clients": len(crowd),
@@ -226,6 +231,7 @@ def missed(figures):
 
 
 def table(figures):
+    """The figures as a table in Markdown, and what was sent in words."""
     rows = [
         "| clients | rows in a request | rows/s | p50 ms | p99 ms | server's share of the processors | generator's |",
         "|---|---|---|---|---|---|---|",
@@ -246,6 +252,7 @@ def table(figures):
 
 
 def main():
+    """Measure on two processors, print the table; --json and --record keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each of the four bursts (8)")
     parser.add_argument("--json", help="a file for every figure")

@@ -21,6 +21,7 @@ def too_old(version, executable):
 
 
 def main(arguments=None):
+    """The command's exit code; arguments: a list of words, those that were typed if None."""
     sentence = too_old(sys.version_info, sys.executable)
     if sentence:
         sys.stderr.write(sentence + "\n")

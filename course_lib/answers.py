@@ -48,6 +48,7 @@ class Online:
             return self.teacher(x)
 
     def to(self, device):
+        """The same teacher on a device."""
         self.teacher.to(device)
         return self
 

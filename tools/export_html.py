@@ -63,6 +63,7 @@ def pages(nb):
 
 
 def main(numbers):
+    """Export the solutions with these numbers (a list of "03"); all of them if there is none."""
     for path in sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb")):
         if not numbers or path.stem[:2] in numbers:
             print(f"wrote {export(path, ROOT / 'artefacts' / 'html').relative_to(ROOT)}")

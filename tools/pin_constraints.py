@@ -41,6 +41,7 @@ def needed(lines):
 
 
 def main():
+    """Write constraints.txt from what is installed here."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = needed(project["dependencies"] + project["optional-dependencies"]["test"])
     text = HEADER + "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))

@@ -25,6 +25,7 @@ STEPS = {
 
 
 def main(names):
+    """Run these steps, all if none is named; the exit code, after a line for each."""
     unknown = [name for name in names if name not in STEPS]
     if unknown:
         sys.exit(f"The steps are {', '.join(STEPS)}; {', '.join(unknown)} came.")

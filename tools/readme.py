@@ -58,6 +58,7 @@ def put(text, name, body):
 
 
 def main(check):
+    """Renew the README's table and picture, or with check only say what is stale; the exit code."""
     path, stored = ROOT / "README.md", ROOT / "docs" / "picture.png"
     old = path.read_text(encoding="utf-8")
     new, found = put(old, "lessons", table()), picture()

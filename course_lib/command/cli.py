@@ -24,6 +24,7 @@ from course_lib.files import ROOT as HERE
 
 
 def main(arguments):
+    """The exit code of the command: 130 after Ctrl-C, 1 after a refusal, whose sentence goes to the error stream."""
     try:
         code = run(arguments) or 0
         sys.stdout.flush()
@@ -40,6 +41,7 @@ def main(arguments):
 
 
 def run(arguments):
+    """Read the arguments, a list of words, and do what they ask; returns the exit code, or None for 0."""
     parser = argparse.ArgumentParser(prog="course", description="Distillation, hands on.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -101,6 +101,7 @@ def still_fits(python, root, extra):
 
 
 def requirements(root, extra=""):
+    """The lines of pyproject.toml that say which packages the course asks for, and those of an extra."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
 
@@ -113,6 +114,7 @@ def wanted_for(root):
 
 
 def read_stamp(folder):
+    """What .venv was filled for: {state, wanted, extra, torch}; {} where no stamp can be read."""
     try:
         return json.loads((folder / "course.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -120,11 +122,13 @@ def read_stamp(folder):
 
 
 def write_stamp(folder, **what):
+    """Note in .venv what it is filled for."""
     with whole(folder / "course.json", "w") as file:
         json.dump(what, file)
 
 
 def python_in(folder):
+    """Where a virtual environment keeps its Python, on this system."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -166,10 +170,12 @@ def fill(root, folder, extra, torch, stamp, wanted, say):
 
 
 def torch_is_in(folder):
+    """True if torch is installed there, of any version; nothing is imported."""
     return any(folder.glob("[Ll]ib/**/site-packages/torch/version.py"))
 
 
 def refuse_without_venv():
+    """Raise Refused where this Python cannot make environments, as Debian's without python3-venv."""
     try:
         import ensurepip
         import venv
@@ -184,6 +190,7 @@ def refuse_without_venv():
 
 
 def refuse_without_room(root, torch, gigabytes):
+    """Raise Refused where the disk of `root` has less than so many gigabytes (10**9 bytes) of free space."""
     free = shutil.disk_usage(root).free / 1e9
     if free < gigabytes:
         smaller = (
@@ -198,6 +205,7 @@ def refuse_without_room(root, torch, gigabytes):
 
 
 def make(folder):
+    """Make an empty environment there, in place of what is there. Raises Refused with venv's own words."""
     done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True)
     if done.returncode:
         raise Refused(

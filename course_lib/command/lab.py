@@ -101,6 +101,7 @@ def described(info_file):
 
 
 def answers(info):
+    """True if a server answers at info's url and takes its token."""
     request = urllib.request.Request(info["url"] + "api/status", headers={"Authorization": f"token {info['token']}"})
     try:
         straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see this computer

@@ -7,6 +7,7 @@ DEFAULTS = {"teacher": ("resnet9", 1), "student": ("resnet8", 3), "alone": ("res
 
 
 def add_to(parser):
+    """Give the parser of `course train` its flags."""
     parser.add_argument(
         "role", choices=list(DEFAULTS), help="who learns: a teacher or a student alone, from labels; a student"
     )
@@ -51,14 +52,17 @@ def add_to(parser):
 
 
 def whole_number(text):
+    """argparse's type for counts: 1 or more, as int."""
     return _number(text, int, lambda n: n >= 1, "a whole number from 1")
 
 
 def positive(text):
+    """argparse's type for numbers above 0, as float; infinity is none."""
     return _number(text, float, lambda n: 0 < n < float("inf"), "a number above 0")
 
 
 def share(text):
+    """argparse's type for parts of a whole, 0 to 1, as float."""
     return _number(text, float, lambda n: 0 <= n <= 1, "a number from 0 to 1")
 
 

@@ -38,6 +38,7 @@ def is_picture(label, name):
 
 
 def subfolders(path):
+    """The folders in a folder; none where it is not there."""
     return [label for label in path.iterdir() if label.is_dir()] if path.is_dir() else []
 
 

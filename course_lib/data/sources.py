@@ -124,6 +124,8 @@ def cifar10(places):
 
 
 def packed_cifar10(path):
+    """The source of CIFAR-10 in its original archive, which is fetched where it is missing."""
+
     def read():
         fetch(path, CIFAR10["urls"], CIFAR10["md5"])
         with tarfile.open(path) as tar:
@@ -137,6 +139,7 @@ class ArraysOnly(pickle.Unpickler):
     """Reads the arrays, lists and strings of CIFAR-10's files, and refuses to run anything a pickle may ask for."""
 
     def find_class(self, module, name):
+        """The three names that an array's pickle needs. Raises UnpicklingError for every other."""
         if module.startswith("numpy") and name == "_reconstruct":
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):

@@ -86,6 +86,7 @@ def cores_row(probe):
 
 
 def memory_row():
+    """Memory, and how much of it is free: a lesson takes up to 1 GB."""
     total, free = memory_gb()
     found = f"{total:.1f} GB" + (f", {free:.1f} GB free" if free is not None else "")
     if (total if free is None else free) < 1:

@@ -53,6 +53,7 @@ def numbers(version):
 
 
 def installed(name):
+    """The version of an installed package; None where it is not installed. Nothing is imported."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -60,6 +61,7 @@ def installed(name):
 
 
 def python_row(version=sys.version_info):
+    """This Python's version, and where it keeps its packages."""
     found = f"{version[0]}.{version[1]}.{version[2]} ({environment()}, {sys.platform})"
     if tuple(version[:2]) >= (3, 11):
         return Row("Python", OK, found)

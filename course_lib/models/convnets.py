@@ -29,6 +29,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, x):
+        """x (B, channels, h, w) in [0, 1] -> the same shape, about mean 0 and deviation 1."""
         return (x - self.mean) / self.std
 
 
@@ -47,6 +48,7 @@ class Block(nn.Module):
         self.skip = nn.Identity() if same else conv(c_in, c_out, stride, size=1)
 
     def forward(self, x):
+        """x (B, c_in, h, w) -> (B, c_out, h/s, w/s)."""
         return F.relu(self.body(x) + self.skip(x))
 
 
@@ -58,6 +60,7 @@ class Add(nn.Module):
         self.body = body
 
     def forward(self, x):
+        """x (B, ...) -> the same shape."""
         return x + self.body(x)
 
 
@@ -69,9 +72,11 @@ class Scale(nn.Module):
         self.factor = factor
 
     def forward(self, x):
+        """Logits (B, C) -> (B, C)."""
         return x * self.factor
 
     def extra_repr(self):
+        """The factor, in str(model): so that a fingerprint of the model knows it."""
         return f"factor={self.factor}"
 
 

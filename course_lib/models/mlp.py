@@ -39,4 +39,5 @@ class Ensemble(nn.Module):
         self.models = nn.ModuleList(models)
 
     def forward(self, x):
+        """x (B, ...) -> the mean of the models' logits (B, C)."""
         return torch.stack([model(x) for model in self.models]).mean(0)

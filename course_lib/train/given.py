@@ -139,4 +139,5 @@ def made(make, seeds, data):
 
 
 def count(n, word):
+    """A number with its noun: "1 epoch", "2 epochs"."""
     return f"{n} {word}{'s' * (n != 1)}"

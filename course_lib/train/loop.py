@@ -39,6 +39,7 @@ def order(n, seed, epoch):
 
 
 def key(seed, epoch):
+    """One number for a seed and an epoch: another for every pair with fewer than a million epochs."""
     return 1_000_003 * seed + epoch
 
 

@@ -31,9 +31,11 @@ class One:
         self.device, self.precision = device, precision
 
     def prepare(self, model, optimiser):
+        """(model, optimiser) as the steps are to use them."""
         return model, optimiser
 
     def precise(self):
+        """The context in which the model computes: autocast's, in this team's precision."""
         return autocast(self.device, self.precision)
 
     def share(self, batch):
@@ -41,6 +43,7 @@ class One:
         return batch, 1.0
 
     def backward(self, loss):
+        """The gradients of a loss (); of several processes, the mean of theirs."""
         loss.backward()
 
     def agree(self, epoch):
@@ -72,9 +75,11 @@ class Several(One):
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
 
     def prepare(self, model, optimiser):
+        """The model wrapped, so that backward() averages the gradients over the processes."""
         return self.accelerator.prepare(model, optimiser)
 
     def share(self, batch):
+        """Every size-th row, beginning at this rank. ValueError for a batch with fewer rows than processes."""
         mine = batch[self.rank :: self.size]
         if len(batch) < self.size:
             raise ValueError(
@@ -84,9 +89,11 @@ class Several(One):
         return mine, len(mine) * self.size / len(batch)
 
     def backward(self, loss):
+        """As of one process; then the gradients are those of the whole batch."""
         self.accelerator.backward(loss)
 
     def agree(self, epoch):
+        """Raises ValueError, in every process, if they would start from different epochs."""
         epochs = [None] * self.size
         dist.all_gather_object(epochs, epoch)
         if len(set(epochs)) > 1:
@@ -95,8 +102,10 @@ class Several(One):
             )
 
     def wait(self):
+        """Return once all processes have called this."""
         self.accelerator.wait_for_everyone()
 
     def leave(self, model):
+        """Give every process the first one's buffers: each has kept the running figures of its own shares."""
         for buffer in model.buffers():  # each process has kept the running figures of its own shares
             dist.broadcast(buffer, 0)
