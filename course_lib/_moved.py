@@ -1,4 +1,8 @@
-"""Names of 0.1.0 that moved: they work until 0.3.0, and a sentence says the new one. A learner's copy is never broken."""
+"""Names of 0.1.0 that moved: they work until 0.3.0, and a sentence says the new one. A learner's copy is never broken.
+
+These are the modules that a lesson, or a researcher without the course, imported. What only the command and the server
+import has no entry.
+"""
 
 import importlib
 import importlib.abc
@@ -8,52 +12,25 @@ import types
 import warnings
 
 GONE = "0.3.0"  # the version in which the old names end
-WHERE = {  # a module of 0.1.0: where its names are now; a name is looked up in the order given
+WHERE = {  # a module of 0.1.0: the files in which its names are now; they are looked up in this order
     "arena": ("data.arena",),
     "cache": ("answers",),
     "checkpoint": ("train.checkpoint",),
-    "cli": ("command.cli",),
-    "convnets": ("models.convnets", "models"),
-    "cost": ("measure",),
-    "doctor": ("machine.report", "machine.software", "machine"),
+    "convnets": ("models.convnets",),
+    "cost": ("measure.cost",),
+    "doctor": ("machine.report", "machine.software"),
     "download": ("files", "data.fetch"),
-    "environment": ("command.environment",),
     "exercises": ("checks.exercise",),
-    "inputs": ("train.given",),
-    "lab": ("command.lab",),
-    "loop": ("train", "train.loop"),
-    "many": ("train.together",),
+    "loop": ("train.loop",),
     "museum": ("checks.museum",),
-    "processes": ("train", "train.processes"),
+    "processes": ("train.processes",),
     "progress": ("progress_line",),
     "record": ("measure.record",),
-    "sources": ("data.sources",),
-    "train_command": ("command.train",),
-    "trial": ("checks.trial",),
-    "vault.app": ("vault.http.app", "vault.site"),
-    "vault.books": ("vault.ledger.books",),
+    "sources": ("data.sources", "data.pictures"),
+    "views": ("data.views",),
     "vault.controls": ("vault.policy.controls",),
-    "vault.desk": ("vault.http.desk", "vault.client"),
     "vault.false_alarms": ("vault.honest.false_alarms",),
-    "vault.keys": ("vault.keyring",),
-    "vault.leaderboard": ("vault.board.leaderboard", "measure", "vault.honest"),
-    "vault.monitor": ("vault.watch.monitor",),
-    "vault.openapi": ("vault.http.openapi", "vault.answer"),
-    "vault.prada": ("vault.watch.prada",),
-    "vault.reading": ("vault.http.request", "vault.policy"),
-    "vault.replies": ("vault.http.response", "vault.http.request", "vault.addresses"),
-    "vault.reply": ("vault.answer",),
-    "vault.rules": ("vault.keyring",),
-    "vault.serve": ("vault.http.serve",),
-    "vault.snapshot": ("vault.state",),
-    "vault.submission": ("vault.board.submission",),
-    "vault.tables": ("vault.ledger.tables",),
-    "vault.toll": ("vault.honest", "vault.honest.toll"),
-    "vault.watchers": ("vault.watch", "vault.watch.watchers"),
-    "vault.words": ("vault.policy.words",),
-    "vault_command": ("command.vault.verbs",),
-    "views": ("data", "data.views"),
-    "workspace": ("command.workspace",),
+    "vault.toll": ("vault.honest.toll",),
 }
 
 
@@ -67,17 +44,33 @@ class Moved(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        old = self.__name__
-        for place in WHERE[old.partition(".")[2]]:
-            new = importlib.import_module(f"course_lib.{place}")
-            if hasattr(new, name):
-                told = f"{old}.{name} is now {new.__name__}.{name}: write `from {new.__name__} import {name}`."
-                warnings.warn(f"{told} The old name works until version {GONE}.", MovedWarning, stacklevel=2)
-                value = getattr(new, name)
+        files = [f"course_lib.{place}" for place in WHERE[self.__name__.partition(".")[2]]]
+        for file in files:
+            found = importlib.import_module(file)
+            if hasattr(found, name):
+                value = getattr(found, name)
+                room = _shortest(file, name, value)
+                _tell(f"{self.__name__}.{name} is now {room}.{name}: import it from {room}.")
                 setattr(self, name, value)  # told once
                 return value
-        places = " or ".join(f"course_lib.{place}" for place in WHERE[old.partition(".")[2]])
-        raise AttributeError(f"{old} has moved to {places}, and there is no {name!r} in it")
+        raise AttributeError(f"{self.__name__} has moved to {' and '.join(files)}, where there is no {name!r}")
+
+
+def _shortest(file, name, value):
+    """The room that hands this very thing on, where there is one; else the file: what a lesson would write."""
+    room = file.rpartition(".")[0]
+    handed_on = room != "course_lib" and getattr(importlib.import_module(room), name, None) is value
+    return room if handed_on else file
+
+
+def _tell(sentence):
+    """In a notebook the sentence alone; elsewhere a warning that names the line, as the import system's callers expect."""
+    sentence = f"{sentence} The old name works until version {GONE}."
+    ipython = sys.modules.get("IPython")
+    if ipython and ipython.get_ipython():
+        print(sentence, file=sys.stderr)
+    else:
+        warnings.warn(sentence, MovedWarning, stacklevel=3)  # the line that asked Moved for the name
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
