@@ -8,7 +8,7 @@ import math
 
 import torch
 
-from course_lib import measure
+from course_lib.measure import by_base, clustered, same_answer
 from course_lib.train import fit_many
 
 UPDATES, BATCH, LR = 600, 64, 1e-2  # what training a copy costs, whatever it was told
@@ -115,27 +115,12 @@ def copy_by_training(make, x, answers, rows=None, seeds=16, updates=UPDATES, bat
 # ---- the judge ----
 
 
-def by_base(scores, base):
-    """The mean score of each base picture: scores (N,) or (S, N), base (N,) -> (P,) or (S, P), for estimate and compare.
-
-    Questions made from one picture resemble each other. They count as what they are: one picture.
-    """
-    scores, base = torch.as_tensor(scores).double(), torch.as_tensor(base)
-    if scores.shape[-1:] != base.shape:
-        raise ValueError(
-            f"expected one base picture for each of the {scores.shape[-1]:,} scores; base came as {tuple(base.shape)}"
-        )
-    _, place, count = base.unique(return_inverse=True, return_counts=True)
-    total = torch.zeros(*scores.shape[:-1], len(count), dtype=torch.float64).index_add(-1, place, scores)
-    return total / count
-
-
 def same_by_base(logits, answers, base):
     """The share of each base picture's questions on which a copy answers as the model does.
 
     logits (N, C) or (S, N, C) of the copy; answers (N, C) of the model -> (P,) or (S, P).
     """
-    return by_base(measure.same_answer(torch.as_tensor(logits), torch.as_tensor(answers)), base)
+    return by_base(same_answer(torch.as_tensor(logits), torch.as_tensor(answers)), base)
 
 
 def agreement_on(logits, answers, base):
@@ -144,11 +129,3 @@ def agreement_on(logits, answers, base):
     logits (N, C) or (S, N, C) of the copy, or of S copies; answers (N, C) of the model; base (N,).
     """
     return clustered(same_by_base(logits, answers, base), len(base))
-
-
-def clustered(table, n):
-    """The Estimate of a table (P,) or (S, P) that by_base made of n questions; a share stays between 0 and 1."""
-    found = measure.estimate(table)
-    seeds = f"{len(table):,} seeds, " if table.ndim == 2 and len(table) > 1 else ""
-    words = f"{seeds}{n:,} questions about {table.shape[-1]:,} pictures"
-    return measure.Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), words, found.over, found.kind)

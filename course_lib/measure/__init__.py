@@ -11,7 +11,7 @@ floor 2   calibration  is a model as often right as it is sure?
 from course_lib.measure.calibration import Calibration, calibration
 from course_lib.measure.cost import count_bytes, count_flops, count_seconds
 from course_lib.measure.intervals import Estimate, estimate
-from course_lib.measure.quality import accuracy, agreement, clustered, correct, same_answer
+from course_lib.measure.quality import accuracy, agreement, by_base, clustered, correct, same_answer
 from course_lib.measure.verdict import Verdict, compare
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Verdict",
     "accuracy",
     "agreement",
+    "by_base",
     "calibration",
     "clustered",
     "compare",

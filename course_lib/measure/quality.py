@@ -3,7 +3,6 @@
 A score says how one model did on one example: right or wrong, the teacher's answer or another. 1 or 0.
 """
 
-import numpy as np
 import torch
 
 from course_lib.measure.intervals import Estimate, estimate
@@ -61,12 +60,28 @@ def agreement(logits, teacher_logits):
     return estimate(same_answer(logits, teacher_logits))
 
 
-def clustered(scores, base):
-    """The mean of scores (N,) as an Estimate over base pictures: base (N,) says which of them each row was made from.
+def by_base(scores, base):
+    """The mean score of each base picture: scores (N,) or (S, N), base (N,) -> (P,) or (S, P), for estimate and compare.
 
-    Copies of one picture are no independent examples, so each picture gives one number, the mean over its copies.
+    base says which picture each row was made from. Rows made from one picture resemble each other: they count as what
+    they are, one picture.
     """
-    pictures, which = np.unique(base, return_inverse=True)
-    found = estimate(torch.from_numpy(np.bincount(which, scores) / np.bincount(which)))
-    n = f"{len(scores):,} copies of {len(pictures):,} pictures"
-    return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), n, "examples")
+    scores, base = torch.as_tensor(scores).double(), torch.as_tensor(base)
+    if scores.shape[-1:] != base.shape:
+        raise ValueError(
+            f"expected one base picture for each of the {scores.shape[-1]:,} scores; base came as {tuple(base.shape)}"
+        )
+    _, place, count = base.unique(return_inverse=True, return_counts=True)
+    total = torch.zeros(*scores.shape[:-1], len(count), dtype=torch.float64).index_add(-1, place, scores)
+    return total / count
+
+
+def clustered(table, n, rows="questions about"):
+    """The Estimate of a table (P,) or (S, P) that by_base made of n rows; a share stays between 0 and 1.
+
+    rows: what they are of the pictures, in words: "questions about", "copies of".
+    """
+    found = estimate(table)
+    seeds = f"{len(table):,} seeds, " if table.ndim == 2 and len(table) > 1 else ""
+    words = f"{seeds}{n:,} {rows} {table.shape[-1]:,} pictures"
+    return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), words, found.over, found.kind)

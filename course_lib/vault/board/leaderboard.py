@@ -163,7 +163,8 @@ class Leaderboard:
         _, y, copies, base = self._judge(model)
         said = submission.answer(network, copies).argmax(1)
         same = said == self.service.victims[model].answer(copies).argmax(1)
-        return measure.clustered(same, base), measure.clustered(said == y[base], base)
+        tables = (measure.by_base(right, base) for right in (same, said == y[base]))
+        return tuple(measure.clustered(table, len(base), "copies of") for table in tables)
 
     def _judge(self, model):
         """The judge's pictures (N, D) and labels (N,); copies of them (COPIES, D), and which each was made from."""

@@ -9,7 +9,7 @@ import torch
 from starlette.requests import Request
 
 from course_lib.data import arena
-from course_lib.measure import clustered
+from course_lib.measure import by_base, clustered
 from course_lib.vault.board import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, leaderboard, submission
 from course_lib.vault.http import openapi
 from course_lib.vault.ledger import Full, tables
@@ -104,8 +104,8 @@ def test_a_copy_that_knows_the_judge_s_public_labels_by_heart_does_not_score_100
 
 def test_an_interval_counts_pictures_and_not_their_copies():
     right = RNG.random(40) < 0.8
-    once = clustered(right, np.arange(40))
-    often = clustered(np.repeat(right, 50), np.repeat(np.arange(40), 50))
+    once = clustered(by_base(right, np.arange(40)), 40, "copies of")
+    often = clustered(by_base(np.repeat(right, 50), np.repeat(np.arange(40), 50)), 2000, "copies of")
     assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
     assert often.n == "2,000 copies of 40 pictures"
 
@@ -114,7 +114,7 @@ def test_an_interval_clustered_by_picture_holds_the_truth_in_93_to_97_of_100():
     rng, held = np.random.default_rng(1), 0
     for _ in range(1000):
         share = rng.beta(8, 2, 100)  # each picture has its own; their mean is 0.8
-        found = clustered(rng.random(2000) < np.repeat(share, 20), np.repeat(np.arange(100), 20))
+        found = clustered(by_base(rng.random(2000) < np.repeat(share, 20), np.repeat(np.arange(100), 20)), 2000)
         held += found.low <= 0.8 <= found.high
     assert 930 <= held <= 970
 
