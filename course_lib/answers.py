@@ -20,7 +20,9 @@ from course_lib.data import all_views, as_numbers, augment
 from course_lib.files import DataError, sync
 from course_lib.models import fingerprint, freeze
 from course_lib.progress_line import Progress
-from course_lib.train import autocast, told_if_full
+from course_lib.train.given import autocast, told_if_full
+
+__all__ = ["CacheError", "Cached", "Online", "build", "read"]
 
 HEAD = 8192  # bytes; the numbers of 162 views take 700
 KIND = "teacher's logits, 1"  # another number when `augment` or the layout changes

@@ -11,6 +11,19 @@ import torch
 from course_lib.measure import by_base, clustered, same_answer
 from course_lib.train import fit_many
 
+__all__ = [
+    "OverBudget",
+    "agreement_on",
+    "answer_loss",
+    "by_base",
+    "clustered",
+    "copy_by_training",
+    "filled",
+    "same_by_base",
+    "solve_weighed",
+    "with_one",
+]
+
 UPDATES, BATCH, LR = 600, 64, 1e-2  # what training a copy costs, whatever it was told
 
 

@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+__all__ = ["DataError", "ROOT", "data_folder", "keep_folder", "whole"]
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "data"
 

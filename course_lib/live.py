@@ -9,6 +9,8 @@ import io
 import sys
 import types
 
+__all__ = ["explore", "show", "slider"]
+
 try:
     from IPython.display import display
 except ImportError:  # a bare machine

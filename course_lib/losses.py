@@ -6,6 +6,8 @@ Half precision is computed in float32: where two logits lie 24 apart, half preci
 import torch
 import torch.nn.functional as F
 
+__all__ = ["cross_entropy", "distill_loss", "kd_loss"]
+
 
 def cross_entropy(student_logits, labels, label_smoothing=0.0):
     """-log of the probability given to the label. student_logits (B, C), labels (B,) whole numbers -> () nats."""

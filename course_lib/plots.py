@@ -15,6 +15,21 @@ from matplotlib.text import Annotation
 
 from course_lib.measure import Estimate
 
+__all__ = [
+    "PLAIN",
+    "ROLE",
+    "estimates",
+    "figure",
+    "heatmap",
+    "lines",
+    "look",
+    "looks",
+    "picture",
+    "pictures",
+    "probabilities",
+    "reliability",
+]
+
 ROLE = {  # role: (colour, marker), told apart without colour, and dark enough to read as text on white
     "teacher": ("#1a1a1a", "s"),
     "student": ("#0072b2", "o"),

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+__all__ = ["ANSWERS", "LOSSES", "PLAQUES", "SETUPS", "fair_epoch", "plaque"]
+
 # ---- the first wing: losses ----
 
 

@@ -180,7 +180,7 @@ def _answers(teacher, x, views, batch_size, online, folder):
     """
     from course_lib.answers import Online, answers_fingerprint, build
     from course_lib.measure import record
-    from course_lib.train import team
+    from course_lib.train.processes import team
 
     if online:
         return Online(teacher), 0.0

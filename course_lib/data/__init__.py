@@ -21,7 +21,6 @@ from course_lib.data.views import (
     augment,
     choose,
     some_views,
-    view_id,
 )
 
 __all__ = [
@@ -35,5 +34,4 @@ __all__ = [
     "load_uint8",
     "some_views",
     "stratified_split",
-    "view_id",
 ]

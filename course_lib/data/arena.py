@@ -15,6 +15,8 @@ import torch.nn.functional as F
 
 from course_lib.data import sets
 
+__all__ = ["Shares", "copies", "judge_set", "shares"]
+
 SHIFT, TURN, SCALE = 0.06, 10.0, (0.9, 1.1)  # of the width; degrees; times: a copy is still the digit that it was
 
 

@@ -11,6 +11,8 @@ import torch
 
 from course_lib.files import whole
 
+__all__ = ["read", "surroundings", "words", "write"]
+
 
 def surroundings(device=None):
     """{date, processor, cores, threads, gpu, ..., versions, load}: what a figure has to be read with."""
@@ -60,5 +62,5 @@ def write(path, figures):
 
 
 def read(path):
-    """The figures in such a file."""
+    """The figures in a file that `write` made."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ floor 0   mlp       a plain network, several as one, a frozen one
 """
 
 from course_lib.models.convnets import (
-    Normalise,
     network,
     resnet,
     resnet9,
@@ -27,7 +26,6 @@ from course_lib.models.mlp import (
 
 __all__ = [
     "Ensemble",
-    "Normalise",
     "count_parameters",
     "fingerprint",
     "freeze",

@@ -9,7 +9,7 @@ floor 3   fit         fit, fit_many (all seeds at once), predict
 """
 
 from course_lib.train.fit import fit, fit_many, predict
-from course_lib.train.given import GpuFull, autocast, told_if_full
+from course_lib.train.given import GpuFull
 from course_lib.train.loop import (
     adam,
     constant,
@@ -17,20 +17,6 @@ from course_lib.train.loop import (
     order,
     sgd,
 )
-from course_lib.train.processes import is_first, team
+from course_lib.train.processes import is_first
 
-__all__ = [
-    "GpuFull",
-    "adam",
-    "autocast",
-    "constant",
-    "fit",
-    "fit_many",
-    "is_first",
-    "one_cycle",
-    "order",
-    "predict",
-    "sgd",
-    "team",
-    "told_if_full",
-]
+__all__ = ["GpuFull", "adam", "constant", "fit", "fit_many", "is_first", "one_cycle", "order", "predict", "sgd"]

@@ -5,7 +5,8 @@ import torch
 import torchvision.transforms.functional as pictures
 from torch.nn.functional import pad
 
-from course_lib.data import all_views, as_numbers, augment, choose, some_views, view_id
+from course_lib.data import all_views, as_numbers, augment, choose, some_views
+from course_lib.data.views import view_id
 
 X = torch.randint(0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from course_lib.measure import count_flops
-from course_lib.models import Normalise, count_parameters, network, resnet, state_hash
+from course_lib.models import count_parameters, network, resnet, state_hash
+from course_lib.models.convnets import Normalise
 
 
 @pytest.mark.parametrize("name, parameters, mflops", [("resnet20", 0.27e6, 82), ("resnet56", 0.86e6, 252)])
