@@ -97,10 +97,10 @@ def described(info_file):
         info = json.loads(info_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return info if answers(info) else None
+    return info if is_answering(info) else None
 
 
-def answers(info):
+def is_answering(info):
     """True if a server answers at info's url and takes its token."""
     request = urllib.request.Request(info["url"] + "api/status", headers={"Authorization": f"token {info['token']}"})
     try:

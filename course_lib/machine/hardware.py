@@ -10,7 +10,7 @@ from pathlib import Path
 
 from course_lib.files import ROOT
 from course_lib.machine.report import NOTE, OK, PROBLEM, Row
-from course_lib.machine.software import environment, pip
+from course_lib.machine.software import environment, pip_command
 from course_lib.machine.this import RECORDED, cores, lesson_seconds, memory_gb
 
 # Runs in a process of its own, so that a torch that crashes takes nothing with it. One line of JSON for each step that
@@ -70,7 +70,7 @@ def gpu_row(probe):
         )
     if shutil.which("nvidia-smi") and "threads" in probe and not probe.get("cuda"):
         found = "an NVIDIA driver is here, but this torch is built for the CPU alone: the CPU size of the course"
-        return Row("GPU", NOTE, found, pip("--force-reinstall -c constraints.txt torch torchvision"))
+        return Row("GPU", NOTE, found, pip_command("--force-reinstall -c constraints.txt torch torchvision"))
     words = "Apple's GPU is not used" if probe.get("mps") else "none"
     return Row("GPU", OK, f"{words}: the CPU size of the course, which is complete")
 

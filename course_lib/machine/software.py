@@ -37,7 +37,7 @@ def this_python():
     return name
 
 
-def pip(arguments):
+def pip_command(arguments):
     """The pip command for this Python, as it is typed in the project's folder.
 
     A system's own Python refuses pip, or should be left alone: there the course makes an environment of its own.
@@ -90,7 +90,7 @@ def package_row(root=ROOT):
             wrong.append(f"{name} {here} is too new (needs one below {below})")
         elif name in tested and numbers(here) != numbers(tested[name]):
             other.append(f"{name} {here} (tested: {tested[name]})")
-    cure = "conda env update -f environment.yml" if environment() == "conda" else pip("-c constraints.txt -e .")
+    cure = "conda env update -f environment.yml" if environment() == "conda" else pip_command("-c constraints.txt -e .")
     if missing or wrong:
         parts = [f"missing: {', '.join(missing)}"] * bool(missing) + wrong
         return Row("packages", PROBLEM, "; ".join(parts), cure)
@@ -101,14 +101,14 @@ def package_row(root=ROOT):
 
 
 def torch_row(probe):
-    """Are torch and torchvision there, and built for each other? probe: what machine.look_at_torch() gave."""
+    """Are torch and torchvision there, and built for each other? probe: what hardware.look_at_torch() gave."""
     name, torch, vision = "torch, torchvision", version("torch"), version("torchvision")
     if torch is None or vision is None:
         gone = " and ".join(package for package, here in (("torch", torch), ("torchvision", vision)) if here is None)
-        return Row(name, PROBLEM, f"{gone}: not installed", pip("-c constraints.txt -e ."))
+        return Row(name, PROBLEM, f"{gone}: not installed", pip_command("-c constraints.txt -e ."))
     if "threads" not in probe:
         found = f"torch {torch} is installed but cannot be imported: {probe['error']}"
-        return Row(name, PROBLEM, found, pip("--force-reinstall -c constraints.txt torch torchvision"))
+        return Row(name, PROBLEM, found, pip_command("--force-reinstall -c constraints.txt torch torchvision"))
     return pair_row(torch, vision, probe.get("error"))
 
 
@@ -126,7 +126,7 @@ def pair_row(torch, vision, error=None):
     if not words and not error:
         return Row("torch, torchvision", OK, f"{torch} and {vision}, built for each other")
     index = f" --index-url https://download.pytorch.org/whl/{built}" if built else ""
-    cure = pip(f"--force-reinstall --no-deps torchvision~=0.{numbers(torch)[1] + 15}.0{index}")
+    cure = pip_command(f"--force-reinstall --no-deps torchvision~=0.{numbers(torch)[1] + 15}.0{index}")
     found = f"torch {torch} and torchvision {vision} are not built for each other"
     found += f": {'; '.join(words)}" if words else ""
     found += f'. Importing torchvision says "{error}"' if error else ". They work together here all the same"

@@ -49,18 +49,19 @@ def fit(
     """Train the model in place and return it, in eval mode. data = (x, *targets), each (N, ...).
 
     loss(logits, *targets) -> () nats per example. A target is a tensor, or a teacher's answers, which are asked batch by
-    batch for the same view that the student sees: cache.Online(teacher) or cache.build(...). x and the targets may be on
-    a GPU; uint8 pictures are turned into numbers batch by batch. The order of the examples, and with views=Views(...)
+    batch for the same view that the student sees: answers.Online(teacher) or answers.build(...). x and the targets may be
+    on a GPU; uint8 pictures are turned into numbers batch by batch. The order of the examples, and with views=Views(...)
     the view of each, are pure functions of seed and epoch.
 
-    optimiser(parameters, lr) and schedule(progress) -> factor: see loop. precision: "float32" or "bfloat16".
+    optimiser(parameters, lr): adam, sgd. schedule(progress) -> factor: constant, one_cycle. precision: "float32" or "bfloat16".
     channels_last: weights and pictures in the order that convolutions are fastest in. compile: through torch.compile.
     checkpoint: a file; each epoch's end is kept in it, and the same call with a model built anew goes on from there. It
     knows loss, optimiser and schedule by their names: give another setting another name.
     on_epoch(epoch, predict) is called after each epoch; predict(x) gives the logits (N, C) at that moment.
     label: what the line of progress calls this training. advice: whether Ctrl-C prints how to go on.
     What is frozen (freeze) stays as it is, in eval mode. Ctrl-C leaves the model as its last step made it. Under torchrun
-    the processes train one model together (processes).
+    the processes train one model together (processes). What does not fit together gets a TypeError or ValueError in words,
+    a loss that is no longer finite a FloatingPointError, a full GPU GpuFull.
     """
     data = checked_data(data, loss, epochs, batch_size)
     how = dict(
@@ -102,6 +103,7 @@ def fit_many(make, data, loss, seeds=16, rows=None, epochs=30, batch_size=64, lr
     make(seed) -> a model with that seed's initial weights. Each seed has its own order of the examples, too.
     rows: (S, n) row numbers, which examples each seed sees. on_epoch's predict(x) gives logits (S, N, C).
     Where torch.func cannot follow the loss or the model, the students are trained one by one and a sentence says so.
+    Raises as fit does.
     """
     data = checked_data(data, loss, epochs, batch_size)
     if any(asked(t) for t in data):
