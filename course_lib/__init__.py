@@ -11,7 +11,7 @@ floor 0   files          the data folder, DataError; a file is written whole or 
 floor 1   data/          data sets as tensors; numbered views; who owns which pictures
           models/        teachers and students: make, freeze, keep
           machine/       what this computer has, and the doctor (starts without torch)
-          plots          the house style; one colour per role
+          plots/         the house style; one colour per role
 floor 2   train/         fit, fit_many (all seeds at once), predict; several processes
 floor 3   answers        a teacher's answers: asked online, or kept in a file by (picture, view)
           attack         copying a model of which only answers are known, and judging the copy

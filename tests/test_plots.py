@@ -9,6 +9,7 @@ from matplotlib.text import Text
 
 from course_lib import measure, plots
 from course_lib.measure import Estimate
+from course_lib.plots import charts
 
 
 def near(value, half=0.02):
@@ -32,7 +33,7 @@ def luminance(colour):
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
-@pytest.mark.parametrize("colour", [*(colour for colour, _ in plots.ROLE.values()), *plots.OTHERS, plots.PLAIN])
+@pytest.mark.parametrize("colour", [*(colour for colour, _ in plots.ROLE.values()), *charts.OTHERS, plots.PLAIN])
 def test_every_colour_can_be_read_as_text_on_white(colour):
     assert 1.05 / (luminance(colour) + 0.05) >= 4.5  # WCAG 2.2, success criterion 1.4.3
 
