@@ -2,9 +2,11 @@
 
 floor 0   trial      run an answer that may fail or never return; say in one sentence what happened
           museum     lesson 03's exhibits: losses and set-ups with a defect, under letters
-floor 1   exercise   an exercise; judge, hint, progress
-floor 2   lesson_NN  the exercises of a lesson
-floor 3   by_number  the exercise with a number
+floor 1   values     what came against what is right: the same, or where they differ
+          exercise   an exercise; judge, hint, progress
+floor 2   table      a check as a table of cases and of mistakes
+floor 3   lesson_NN  the exercises of a lesson
+floor 4   by_number  the exercise with a number
 """
 
 from course_lib.checks.by_number import (

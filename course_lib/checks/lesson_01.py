@@ -5,12 +5,15 @@ import math
 import torch
 
 from course_lib.checks.exercise import Exercise, NotYet, expect
+from course_lib.checks.table import Case, Table
 
 # ---- what the lesson goes on with until the learner's own answers are right ----
 
 
 def softmax(logits, T=1.0):
-    return torch.softmax(logits / T, dim=-1)
+    z = logits / T
+    e = (z - z.amax(-1, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True)
 
 
 def log_softmax(logits, T=1.0):
@@ -50,6 +53,7 @@ def temperature_for(logits, wanted, low=0.01, high=100.0):
 
 TOY = torch.tensor([2.0, 1.0, 0.0])
 ROWS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.5, 3.0]])
+CUBE = torch.stack([ROWS, ROWS.flip(-1)])  # (2, 2, 3)
 FAR = torch.tensor([10_000.0, 9_999.0, -10_000.0])
 APART = torch.tensor([[10_000.0, 9_999.0], [-10_000.0, -9_999.0]])
 
@@ -134,88 +138,117 @@ def gradient_flows(answer, name):
 # ---- 1.1 ----
 
 
-def examine_softmax(softmax):
-    def come(z, *T):
-        return ask(softmax, z, *T, name="softmax", what="one probability per class", shape=z.shape)
+def case(seen, z, *T, why="", off=1e-6, function=torch.softmax):
+    """A case of 1.1 or 1.2; right is torch's own function in double precision."""
+    z = torch.as_tensor(z)
+    return Case(seen, (z, *T), function(z.double() / (T[0] if T else 1.0), -1), why, off)
 
-    one = torch.softmax(TOY, 0)
-    came = come(TOY)
-    compare(
-        came,
-        one,
-        "for the logits 2, 1, 0 at T = 1",
-        (one.log(), ": these are logs of probabilities. A probability lies between 0 and 1."),
-        (TOY.exp(), ". The exponentials are there, but they add up to 11.1. What makes them add up to 1?"),
-        ((TOY - 2).exp(), ". The exponentials are there, but they add up to 1.503. What makes them add up to 1?"),
-        (TOY / TOY.sum(), ": each logit as a share of their sum. What would a negative logit get?"),
-    )
 
-    came = come(ROWS)
-    whole = ROWS.exp() / ROWS.exp().sum()
-    compare(
-        came,
-        torch.softmax(ROWS, -1),
-        "for the batch (2, 1, 0), (0, 0.5, 3)",
-        (
-            torch.softmax(ROWS, 0),
-            ": each column adds up to 1, where each row should. A row is one answer. Which dim holds the classes?",
+def exps(z, T=1.0):
+    return (z / T).exp()
+
+
+def shifted(z, T=1.0, largest=lambda z: z.amax(-1, keepdim=True)):
+    """exp of the logits, less a number that leaves none of them large."""
+    return (z / T - largest(z / T)).exp()
+
+
+def share(e, **dim):
+    return e / e.sum(**(dim or {"dim": -1, "keepdim": True}))
+
+
+SOFTMAX = Table(
+    "softmax",
+    "one probability per class",
+    (
+        case("the logits 2, 1, 0 at T = 1", TOY),
+        case("the logits -3, 0.5, 1, 0.5 at T = 1", [-3.0, 0.5, 1.0, 0.5], why="A row adds up to 1."),
+        case("the batch (2, 1, 0), (0, 0.5, 3)", ROWS, why="A row is one answer and adds up to 1."),
+        case(
+            "a batch of three rows of three", torch.stack([TOY, TOY.flip(0), TOY * 2]), why="Does each row add up to 1?"
         ),
-        (whole, ": the whole batch adds up to 1, where each row should. What do you sum over?"),
-    )
-    cube = torch.stack([ROWS, ROWS.flip(-1)])  # (2, 2, 3)
-    expect(
-        close(come(cube), torch.softmax(cube, -1)),
-        "logits of shape (2, 3) are right, but logits of shape (2, 2, 3) are not. The classes are always the last dim, "
-        "and dim=-1 is its name, however many there are before it.",
-    )
-
-    compare(
-        come(TOY, 2.0),
-        torch.softmax(TOY / 2, 0),
-        "for the logits 2, 1, 0 at T = 2",
-        (
-            torch.softmax(TOY * 2, 0),
-            ". At T = 1 the winner had 0.665. A higher temperature takes from the winner; yours gives to it. "
-            "What does T do to the logits?",
+        case("logits of shape (2, 2, 3)", CUBE, why="The classes are always the last dim, and dim=-1 is its name."),
+        case("the logits 2, 1, 0 at T = 2", TOY, 2.0, why="T divides the logits, before anything else."),
+        case(
+            "the batch (2, 1, 0), (0, 0.5, 3) at T = 0.5", ROWS, 0.5, why="T divides the logits, before anything else."
         ),
-        (one, ", the same as at T = 1. Where does your softmax use T?"),
-        (one / 2, ", which adds up to 0.5: T acted on the finished probabilities. Where must it act instead?"),
-        (one * 2, ", which adds up to 2: T acted on the finished probabilities. Where must it act instead?"),
-        (one**0.5, ", which adds up to 1.61: T acted after the normalising. Where must it act instead?"),
-    )
-
-    came = come(torch.tensor([10_000.0, 9_999.0]))
-    expect(
-        bool(came.isfinite().all()),
-        f"for the logits 10000, 9999 came {said(came)}: exp(10000) is larger than any float32. "
-        "Adding one number to every logit changes no probability. Which number leaves no large exponent?",
-    )
-    for T in (1.0, 0.5):
-        came, seen = come(FAR, T), f"for the logits 10000, 9999, -10000 at T = {T:g}"
-        expect(
-            bool(came.isfinite().all()),
-            f"{seen} came {said(came)}, and the logits 10000, 9999 were right. What you take away from the logits "
-            "still leaves an exponent that is too large here. Which one is the largest, and what should it become?",
-        )
-        right = torch.softmax(FAR.double() / T, 0)
-        expect(
-            close(came, right),
-            f"{seen} came {said(came)}; expected is {said(right)}. Nothing overflows, but the lead of the first "
-            "over the second got lost. Were the logits cut off or rescaled?",
-        )
-    came = come(APART)
-    expect(
-        close(came, torch.softmax(APART, -1)),
-        f"beside the row 10000, 9999 the row -10000, -9999 came as {said(came[1])}; expected is 0.2689, 0.7311. "
-        "Does each row get its own largest number, or that of the whole batch?",
-    )
-    came = come(torch.tensor([12.0, 11.0, -12.0], dtype=torch.half))
-    expect(
-        close(came, torch.softmax(torch.tensor([12.0, 11.0, -12.0]), 0), 2e-3),
-        f"in half precision the logits 12, 11, -12 came as {said(came)}; expected is 0.7311, 0.2689, 0. "
-        "The largest float16 is 65504 and exp(12) is 162755: no exponential may get that large.",
-    )
-    gradient_flows(softmax, "softmax")
+        case(
+            "the logits 10000, 9999",
+            [10_000.0, 9_999.0],
+            why="Are the logits cut off or rescaled? exp(10000) is larger than any float32, but adding one number to "
+            "every logit changes no probability. Which number leaves no large exponent?",
+            off=2e-3,
+        ),
+        case(
+            "the logits 10000, 9999, -10000",
+            FAR,
+            why="What you take away from the logits still leaves an exponent that is too large, or the logits were cut "
+            "off. Which one is the largest, and what should it become?",
+            off=2e-3,
+        ),
+        case(
+            "the logits 10000, 9999, -10000 at T = 0.5",
+            FAR,
+            0.5,
+            why="Is the largest exponent 0 after T, too?",
+            off=2e-3,
+        ),
+        case(
+            "the rows (10000, 9999) and (-10000, -9999)",
+            APART,
+            why="Does each row get its own largest number, or that of the whole batch?",
+            off=2e-3,
+        ),
+        case("the row (-200, -201)", [[-200.0, -201.0]], why="Is the largest exponent 0 here, too?"),
+        case(
+            "the logits 12, 11, -12 in half precision",
+            torch.tensor([12.0, 11.0, -12.0], dtype=torch.half),
+            why="The largest float16 is 65504 and exp(12) is 162755: no exponential may get that large.",
+            off=2e-3,
+        ),
+    ),
+    (
+        lambda z, T=1.0: torch.log_softmax(z / T, -1),
+        "These are logs of probabilities. A probability lies between 0 and 1.",
+        exps,
+        "The exponentials are there. What makes them add up to 1?",
+        shifted,
+        "The exponentials of the differences are there, and they add up to more than 1. What makes them add up to 1?",
+        lambda z, T=1.0: share(z / T),
+        "That is each logit as a share of their sum. What would a negative logit get?",
+        lambda z, T=1.0: torch.softmax(z / T, 0),
+        "Each column adds up to 1, where each row should. A row is one answer. Which dim holds the classes?",
+        lambda z, T=1.0: share(exps(z, T), dim=None),
+        "The whole batch adds up to 1, where each row should. What do you sum over?",
+        lambda z, T=1.0: exps(z, T) / exps(z, T).sum(-1),
+        "The sums of the rows stand in the wrong places: after .sum(-1) the last dim is gone, and keepdim=True keeps it.",
+        lambda z, T=1.0: torch.softmax(z / T, 1 if z.ndim > 1 else 0),
+        "One dim and two dims are right, three are not. The classes are always the last, and dim=-1 is its name.",
+        lambda z, T=1.0: torch.softmax(z * T, -1),
+        "A higher temperature takes from the winner; yours gives to it. What does T do to the logits?",
+        lambda z, T=1.0: torch.softmax(z, -1),
+        "That is the same as at T = 1. Where does your softmax use T?",
+        lambda z, T=1.0: torch.softmax(z, -1) / T,
+        "They do not add up to 1: T divided the finished probabilities. Where must it act instead?",
+        lambda z, T=1.0: torch.softmax(z, -1) * T,
+        "They do not add up to 1: T multiplied the finished probabilities. Where must it act instead?",
+        lambda z, T=1.0: torch.softmax(z, -1) ** (1 / T),
+        "They do not add up to 1: T acted after the normalising. Where must it act instead?",
+        lambda z, T=1.0: share(exps(z, T)),
+        "exp(10000) is larger than any float32. Adding one number to every logit changes no probability. Which number "
+        "leaves no large exponent?",
+        lambda z, T=1.0: share(shifted(z, T, lambda z: z.mean(-1, keepdim=True))),
+        "With the mean taken away an exponent is still too large here. Which logit is the largest, and what should it "
+        "become?",
+        lambda z, T=1.0: share(shifted(z, T, torch.max)),
+        "Each row needs its own largest number taken away, not that of the whole batch.",
+    ),
+    gradient=lambda z: torch.softmax(z, -1),
+    forbids=(
+        {"softmax", "log_softmax", "special_softmax", "special_log_softmax", "_sparse_softmax", "cross_entropy"},
+        "the numbers are right, and torch's own softmax made them. This once, write it yourself: exp, sum, a division.",
+    ),
+)
 
 
 # ---- 1.2 ----
@@ -604,7 +637,7 @@ EXERCISES = {
         minutes=6,
         difficulty=2,
         reference=softmax,
-        examine=examine_softmax,
+        examine=SOFTMAX,
         hints=(
             "Divide the logits by T, take exp, divide by the sum over the classes: dim=-1, keepdim=True.",
             "Adding the same number to all logits of an answer changes nothing, since exp(z + a) = exp(z) · exp(a). "

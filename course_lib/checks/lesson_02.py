@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.checks.exercise import Exercise, expect
+from course_lib.checks.table import Case, Table
 
 # ---- what the lesson goes on with until the learner's own answers are right ----
 
@@ -216,9 +217,14 @@ def examine_similarity_map(similarity_map):
 
 # ---- 2.3 ----
 
+LN2 = math.log(2)
 P = torch.tensor([[0.5, 0.25, 0.25], [0.9, 0.05, 0.05]])
 Q = torch.tensor([[0.25, 0.25, 0.5], [0.2, 0.3, 0.5]])
-KL_BY_HAND = 0.25 * math.log(2)  # first row: 1/2 ln 2 + 0 - 1/4 ln 2
+HALVES = torch.tensor([[0.5, 0.5, 0.0]])
+THREE_P = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
+THREE_Q = THREE_P.flip(0, 1)
+FAR_P = torch.softmax(torch.tensor([[20.0, 2e-5, 0.0]]), -1)
+FAR_Q = torch.softmax(torch.tensor([[-20.0, -2e-5, 0.0]]), -1)
 
 
 def true_kl(p, q):
@@ -227,95 +233,81 @@ def true_kl(p, q):
     return torch.distributions.kl_divergence(Categorical(probs=p.double()), Categorical(probs=q.double()))
 
 
-def examine_kl(kl):
-    def come(p, q):
-        came = call(kl, "kl", p, q)
-        expect(
-            not (torch.is_tensor(came) and came.shape == p.shape),
-            f"p and q of shape {tuple(p.shape)} gave a number for each class. The divergence of a row is the sum of "
-            "its classes' terms.",
-        )
-        expect(
-            not (torch.is_tensor(came) and came.ndim == 0),
-            f"p and q of shape {tuple(p.shape)}, two examples, gave the single number {said(came)}. Keep one number "
-            "per row: sum over the classes only.",
-        )
-        return shaped(came, "kl", p.shape[:1], "one number per row")
+def crossed(p, q):
+    return -torch.xlogy(p, q).sum(-1)
 
-    right, back = true_kl(P, Q), true_kl(Q, P)
-    came = come(P, Q)
-    given = f"p = {said(P[1])} and q = {said(Q[1])}"
-    expect(
-        not close(came, back),
-        f"{given} gave {said(came[1])}, which is KL(q || p). The divergence has a direction: which of the two weighs "
-        "the terms, and which stands below the line?",
-    )
-    expect(
-        not close(came, -right),
-        f"{given} gave {said(came[1])}. A KL divergence is never negative. Which way up is the fraction in the "
-        "logarithm?",
-    )
-    expect(
-        not close(came, -back),
-        f"{given} gave {said(came[1])}, and no KL divergence is negative. The terms are weighed by q, the fraction is "
-        "p / q; in the formula the same letter stands in front of the log and above the line.",
-    )
-    expect(
-        not close(came, right / 3),
-        f"{given} gave {said(came[1])}, a third of {said(right[1])}: with three classes that looks like a mean over "
-        "the classes. The formula has a sum.",
-    )
-    expect(
-        not close(came, right / math.log(2)),
-        f"{given} gave {said(came[1])}, which is right in bits. Asked for are nats: the logarithm with base e.",
-    )
-    expect(
-        not close(came, -(P * Q.log()).sum(-1)),
-        f"{given} gave {said(came[1])}: that is the cross-entropy, and for q = p it would not be 0. What of it is p's "
-        "own?",
-    )
-    expect(
-        not close(came, (P.log() - Q.log()).sum(-1)),
-        f"{given} gave {said(came[1])}: the log-ratios added up, each class as important as the next. What weighs "
-        "them?",
-    )
-    expect(
-        close(came, right),
-        f"{given} gave {said(came[1])}; expected is {said(right[1])} nats. By hand, p = 1/2, 1/4, 1/4 and q = 1/4, "
-        f"1/4, 1/2 give 1/4 ln 2 = {KL_BY_HAND:.4f}; yours gives {said(came[0])}.",
-    )
 
-    came = come(torch.tensor([[0.5, 0.5, 0.0]]), torch.tensor([[0.25, 0.25, 0.5]]))
-    expect(
-        not came.isnan().any(),
-        "p = 0.5, 0.5, 0 gave nan: log(0) is -inf, and 0 times -inf is nan. What p never says adds nothing: how can "
-        "its term become 0?",
-    )
-    expect(
-        close(came, [math.log(2)]),
-        f"p = 0.5, 0.5, 0 and q = 0.25, 0.25, 0.5 gave {said(came)}; expected is ln 2 = 0.6931: the third term is 0 "
-        "and the others are as before.",
-    )
-    tiny = torch.tensor([[1.0, 1e-6, 0.0]])
-    came = come(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]]))
-    expect(
-        not came.isnan().any(),
-        "for p = q = 1, 0, 0 came nan. Both are 0 in the same class, so ln(p / q) is ln(0 / 0). The term is still 0, "
-        "since p never says it: whatever stands in q, p = 0 must win.",
-    )
-    expect(close(came, [0.0]), f"for p = q = 1, 0, 0 came {said(came)}; an answer is at distance 0 from itself.")
-    came = come(torch.tensor([[0.5, 0.5, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]]))
-    expect(
-        bool(came.isinf().all()) and float(came) > 0,
-        f"p = 0.5, 0.5, 0 and q = 1, 0, 0 gave {said(came)}; expected is inf. Here q rules out what p says half of the "
-        "time. Only the zeros of p are harmless; a small number added to q (or a clamp) hides the others.",
-    )
-    p, q = torch.softmax(tiny * 20, -1), torch.softmax(-tiny * 20, -1)
-    expect(
-        close(come(p, q), true_kl(p, q), 1e-3),
-        f"p = {said(p)} and q = {said(q)} gave {said(come(p, q))}; expected is {said(true_kl(p, q))}. Small "
-        "probabilities count too: was something added to them, or were they cut off?",
-    )
+KL = Table(
+    "kl",
+    "one number per row",
+    (
+        Case(
+            "p = (0.5, 0.25, 0.25), (0.9, 0.05, 0.05) and q = (0.25, 0.25, 0.5), (0.2, 0.3, 0.5)", (P, Q), true_kl(P, Q)
+        ),
+        Case("three rows of four classes", (THREE_P, THREE_Q), true_kl(THREE_P, THREE_Q), "Sum over the classes only."),
+        Case(
+            "p = 0.5, 0.5, 0 and q = 0.25, 0.25, 0.5",
+            (HALVES, torch.tensor([[0.25, 0.25, 0.5]])),
+            torch.tensor([LN2]),
+            "By hand it is ln 2: the third term is 0, since p never says it, and the others are as before.",
+        ),
+        Case(
+            "p = q = 1, 0, 0",
+            (torch.tensor([[1.0, 0.0, 0.0]]),) * 2,
+            torch.tensor([0.0]),
+            "An answer is at distance 0 from itself.",
+        ),
+        Case(
+            "p = 0.5, 0.5, 0 and q = 1, 0, 0",
+            (HALVES, torch.tensor([[1.0, 0.0, 0.0]])),
+            torch.tensor([math.inf]),
+            "Here q rules out what p says half of the time. Only the zeros of p are harmless; a small number added to q "
+            "(or a clamp) hides the others.",
+        ),
+        Case(
+            f"p = {FAR_P[0].tolist()} and q the other way round",
+            (FAR_P, FAR_Q),
+            true_kl(FAR_P, FAR_Q),
+            "Small probabilities count too: was something added to them, or were they cut off?",
+            off=1e-3,
+        ),
+    ),
+    (
+        lambda p, q: kl(q, p),
+        "That is KL(q || p). The divergence has a direction: which of the two weighs the terms, and which stands below "
+        "the line?",
+        lambda p, q: (p * (q / p).log()).sum(-1),
+        "A KL divergence is never negative. Which way up is the fraction in the logarithm?",
+        lambda p, q: (q * (p / q).log()).sum(-1),
+        "No KL divergence is negative. The terms are weighed by q, the fraction is p / q; in the formula the same letter "
+        "stands in front of the log and above the line.",
+        lambda p, q: kl(p, q) / p.shape[-1],
+        "With three classes that is a third of it: it looks like a mean over the classes. The formula has a sum.",
+        lambda p, q: kl(p, q) / LN2,
+        "That is right in bits. Asked for are nats: the logarithm with base e.",
+        crossed,
+        "That is the cross-entropy, and for q = p it would not be 0. What of it is p's own?",
+        lambda p, q: (p.log() - q.log()).sum(-1),
+        "These are the log-ratios added up, each class as important as the next. What weighs them?",
+        lambda p, q: (p - q).abs().sum(-1),
+        "These are the differences of the probabilities. The divergence takes the logs of their ratios.",
+        lambda p, q: F.kl_div(p, q, reduction="none").sum(-1),
+        "torch's F.kl_div takes the logs of q first, and then p: it is KL of the second to the first.",
+        lambda p, q: kl(p, q).mean(),
+        "Two examples need two numbers. Keep one per row: sum over the classes only.",
+        lambda p, q: p * (p / q).log(),
+        "That is a number for each class. The divergence of a row is the sum of its classes' terms.",
+        lambda p, q: (p * (p / q).log()).sum(0),
+        "That is one number for each class. Which dim holds the classes?",
+        lambda p, q: (p * (p / q).log()).sum(-1),
+        "log(0) is -inf, and 0 times -inf is nan. What p never says adds nothing: how can its term become 0?",
+        lambda p, q: F.kl_div(q.log(), p, reduction="none").sum(-1),  # p ln p is guarded, p ln q is not
+        "Both are 0 in the same class, so ln(p / q) is ln(0 / 0). The term is still 0, since p never says it: whatever "
+        "stands in q, p = 0 must win.",
+        lambda p, q: torch.where((p > 0) & (q > 0), p * (p / q).log(), 0.0).sum(-1),
+        "The zeros of q are left out, and only those of p are harmless: what p says and q rules out makes it infinite.",
+    ),
+)
 
 
 # ---- 2.4 ----
@@ -649,7 +641,7 @@ EXERCISES = {
         8,
         2,
         kl,
-        examine_kl,
+        KL,
         (
             "Without zeros it is one line: p times the difference of the two logs, summed over the last dim.",
             "Where p is 0 the term must be 0, whatever q is: torch.where(p > 0, term, 0.0). Where q is 0 and p is not, "

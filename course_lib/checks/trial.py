@@ -1,14 +1,18 @@
 """Run an answer that may fail, never return, or return something odd; say in one sentence what happened.
 
-within(seconds, work) bounds it in time; explain(...) turns what went wrong into words that name the learner's line.
+within(seconds, work) bounds it in time; undisturbed() keeps the learner's session and the answer apart;
+explain(...) turns what went wrong into words that name the learner's line.
 """
 
 import _thread
+import ast
 import contextlib
 import inspect
 import linecache
+import random
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 
@@ -68,25 +72,117 @@ def _interrupt_main_thread():
         _thread.interrupt_main()
 
 
+class LeftChanged(Exception):
+    """The session is not as a lesson needs it; the message says what changed it and what to do."""
+
+
 @contextlib.contextmanager
-def own_random_numbers():
-    """Inside, torch's random numbers start from one seed; outside, they go on as if nothing had happened."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=gpus):
+def undisturbed():
+    """Whatever the session's settings, inside they are those of a new one; outside, all goes on as if nothing happened.
+
+    Settings: torch's gradients, default dtype and random numbers, those of numpy and Python. Raises LeftChanged when the
+    answer left one changed, or when a function of torch's was replaced. quit() is an error and ends nothing.
+    """
+    torch, numpy, shell = sys.modules.get("torch"), sys.modules.get("numpy"), _shell()
+    with contextlib.ExitStack() as after:
+        after.callback(random.setstate, random.getstate())
+        random.seed(0)
+        if shell:  # IPython's quit() raises nothing and ends the session after the cell
+            after.callback(setattr, shell, "ask_exit", shell.ask_exit)
+            shell.ask_exit = _leave
+        if numpy:
+            after.callback(numpy.random.set_state, numpy.random.get_state())
+            numpy.random.seed(0)
+        if not torch:
+            yield
+            return
+        _own_functions(torch)
+        after.enter_context(torch.inference_mode(False))
+        after.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        after.callback(torch.set_default_dtype, torch.get_default_dtype())
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+        after.enter_context(torch.random.fork_rng(devices=gpus))
         torch.default_generator.manual_seed(0)
-        yield
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            if not torch.is_grad_enabled():
+                raise LeftChanged(
+                    "your code switches gradients off and leaves them off, and no network could be trained any more. "
+                    "Write `with torch.no_grad():` around the lines that need it."
+                )
+            if torch.get_default_dtype() != torch.float32:
+                raise LeftChanged(
+                    f"your code makes {torch.get_default_dtype()} the default of the whole session. Change one tensor "
+                    "with x.to(dtype) or x.double() instead."
+                )
+
+
+def _leave(*args, **kwargs):
+    raise SystemExit
+
+
+def _own_functions(torch):
+    """Raise LeftChanged when a line of the session has put a function in the place of one of torch's."""
+    for name, home in (("torch", torch), ("torch.nn.functional", torch.nn.functional), ("torch.Tensor", torch.Tensor)):
+        for part, there in vars(home).items():
+            if getattr(there, "__module__", None) == "__main__":
+                raise LeftChanged(
+                    f"{name}.{part} is not torch's own any more: a line of this session put something else in its "
+                    "place. Remove that line, then choose Kernel > Restart Kernel."
+                )
+
+
+TORCH_SAYS = {  # a part of torch's words: what they mean
+    "return_types.": "x.max(dim=-1) gives back two things, the largest values and where they are. Take .values, or "
+    "x.amax(dim=-1, keepdim=True).",
+    "onverted to": "math.log, math.exp, float and .item() take one number, and a tensor holds many. Write x.log(), x.exp().",
+    "must match the size of tensor": "Two tensors met whose shapes do not fit: print both. After a sum, a mean or a max over "
+    "one dim that dim is gone; keepdim=True keeps it.",
+    "does not require grad": "Nothing leads from the result back to what its gradient is asked for: look for .item(), "
+    ".detach(), .numpy(), torch.tensor(...) or torch.no_grad() on the way, or for a requires_grad_() that is missing.",
+    "call numpy() on": "A tensor that hangs together with autograd cannot become an array. Keep to torch operations.",
+    "in-place operation": "Something works in place (a name that ends in _, +=, an assignment to x[...]). Make a new tensor.",
+    "used as indices": "Only whole numbers, or True and False, can pick rows.",
+}
+
+
+def raised(error, answer):
+    """ "your code raised KeyError: 3 (line 2 of your cell: `…`)", with what torch means by it; "" if no line is theirs."""
+    place = _place(error, answer)
+    if not place:
+        return ""
+    if isinstance(error, SystemExit):
+        return f"your code ends Python itself: quit(), exit() and sys.exit() raise SystemExit ({place}). Use return"
+    means = "".join(f". {says}" for part, says in TORCH_SAYS.items() if part in str(error))
+    return f"your code raised {_words(error)} ({place}){means}".removesuffix(".")
+
+
+def unfinished(error, answer):
+    """Whether the stub's `raise NotImplementedError` was reached in a function that holds other lines, too."""
+    if traceback.extract_tb(error.__traceback__)[-1].name != getattr(answer, "__name__", ""):
+        return False
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(answer))).body[0].body
+    except (OSError, TypeError, SyntaxError, AttributeError, IndexError):
+        return False
+    return any(
+        not isinstance(getattr(line, "value", None), ast.Constant) for line in body if not isinstance(line, ast.Raise)
+    )
+
+
+def _words(error):
+    """ "KeyError: 3": the first line of what an error says."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"
 
 
 def explain(error, answer, reference, examine):
     """One sentence about an error that `examine(answer)` raised: whose it is, where, and what to do."""
-    words = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"
-    place = _place(error, answer)
-    if place:
-        return f"your code raised {words} ({place})"
+    if raised(error, answer):
+        return f"{raised(error, answer)}."
+    words = _words(error)
     if not callable(answer):
         return f"the check could not work with {describe(answer)} ({words})."
     if isinstance(error, TypeError) and _parameters(answer) != _parameters(reference):
@@ -109,10 +205,10 @@ def describe(value):
     """What a value is, in words: "a tensor of shape (3, 10)"."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value) if len(repr(value)) < 40 else f"a {type(value).__name__}"
-    if hasattr(value, "shape"):
-        return f"a {type(value).__name__.lower()} of shape {tuple(value.shape)}"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    name, shape = type(value).__name__, getattr(value, "shape", None)
+    if shape is not None:
+        name = name.lower() + (f" of shape {tuple(shape)}" if tuple(shape) else " with one number in it")
+    return f"{'an' if name[0] in 'aeiouAEIOU' or name.startswith('nd') else 'a'} {name}"
 
 
 def _place(error, answer):
@@ -126,10 +222,15 @@ def _place(error, answer):
     return ""
 
 
+def _shell():
+    """IPython's shell, where there is one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
 def _file(name):
     """ "your cell" for a notebook's cell, the file's name for a file."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
+    shell = _shell()
     cell = shell.compile.format_code_name(name) if shell and hasattr(shell.compile, "format_code_name") else None
     return "your cell" if cell else name.replace("\\", "/").rsplit("/", 1)[-1]
 

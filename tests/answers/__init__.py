@@ -13,7 +13,8 @@ class Answers:
 
     right: at least two answers, written in different ways; each must pass.
     wrong: at least three misconceptions by name: {"forgot T": (answer, "a part of the message that it must get")};
-           no two of them may get the same message.
+           no two of them may get the same message. Where the check is a table, whose own mistakes are tried as well,
+           at least two that are written differently from the table's.
     garbage: further answers that must get a sentence, beyond those that every check is tried with.
     loss: the targets of an exercise that is a loss(logits, *targets), named in order: ("labels",), ("teacher_logits",)
           or both; its right answers are then also trained with, through train.fit_many.

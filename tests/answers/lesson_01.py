@@ -20,60 +20,27 @@ def softmax_through_logs(logits, T=1.0):
     return (z - z.logsumexp(-1, keepdim=True)).exp()
 
 
-def softmax_naive(logits, T=1.0):
-    e = (logits / T).exp()
-    return e / e.sum(-1, keepdim=True)
+def softmax_einsum(logits, T=1.0):
+    lead = logits - logits.max(dim=-1)[0][..., None]
+    e = (lead / T).exp()
+    return torch.einsum("...c,...->...c", e, 1 / e.sum(-1))
 
 
-def softmax_multiplied(logits, T=1.0):
-    return softmax_shifted(logits * T)
+def softmax_loops(logits, T=1.0):
+    if logits.ndim > 1:
+        return torch.stack([softmax_loops(row, T) for row in logits])
+    e = [torch.exp((z - max(logits)) / T) for z in logits]
+    return torch.stack([one / sum(e) for one in e])
 
 
-def softmax_without_T(logits, T=1.0):
-    return softmax_shifted(logits)
+def softmax_differences(logits, T=1.0):
+    return 1 / ((logits.unsqueeze(-2) - logits.unsqueeze(-1)) / T).exp().sum(-1)
 
 
-def softmax_first_dim(logits, T=1.0):
-    return torch.softmax(logits / T, 0)
-
-
-def softmax_whole_batch(logits, T=1.0):
-    e = (logits / T).exp()
-    return e / e.sum()
-
-
-def softmax_for_two_dims(logits, T=1.0):
-    return torch.softmax(logits / T, 1 if logits.dim() > 1 else 0)
-
-
-def softmax_not_normalised(logits, T=1.0):
-    return (logits / T).exp()
-
-
-def softmax_shifted_not_normalised(logits, T=1.0):
-    return (logits / T - (logits / T).max()).exp()
-
-
-def softmax_shares(logits, T=1.0):
-    return logits / logits.sum(-1, keepdim=True)
-
-
-def softmax_T_at_the_end(logits, T=1.0):
-    return softmax_shifted(logits) / T
-
-
-def softmax_power_at_the_end(logits, T=1.0):
-    return softmax_shifted(logits) ** (1 / T)
-
-
-def softmax_batch_maximum(logits, T=1.0):
-    e = (logits / T - (logits / T).max()).exp()
-    return e / e.sum(-1, keepdim=True)
-
-
-def softmax_row_mean(logits, T=1.0):
-    e = (logits / T - (logits / T).mean(-1, keepdim=True)).exp()
-    return e / e.sum(-1, keepdim=True)
+def softmax_power_of_two(logits, T=1.0):
+    z = logits / (T * math.log(2))
+    e = 2 ** (z - torch.max(z, dim=-1, keepdim=True).values)
+    return e.div(e.sum(-1, keepdim=True))
 
 
 def softmax_clamped(logits, T=1.0):
@@ -82,7 +49,8 @@ def softmax_clamped(logits, T=1.0):
 
 def softmax_shifted_in_float_only(logits, T=1.0):
     if logits.dtype == torch.half:
-        return softmax_naive(logits, T)
+        e = (logits / T).exp()
+        return e / e.sum(-1, keepdim=True)
     return softmax_shifted(logits, T)
 
 
@@ -92,25 +60,19 @@ def softmax_in_place(logits, T=1.0):
     return logits.exp() / logits.exp().sum(-1, keepdim=True)
 
 
-def softmax_numpy(logits, T=1.0):
-    return softmax_shifted(logits, T).numpy()
-
-
-def softmax_logs(logits, T=1.0):
-    return torch.log_softmax(logits / T, -1)
-
-
 def softmax_max_without_values(z, T=1.0):
     e = (z / T - (z / T).max(dim=-1, keepdim=True)).exp()
     return e / e.sum(-1, keepdim=True)
 
 
-def softmax_detached(logits, T=1.0):
-    return softmax_shifted(logits, T).detach()
+def softmax_over_all_but_last(logits, T=1.0):
+    e = (logits / T).exp()
+    return e / e.sum(dim=tuple(range(logits.ndim - 1)), keepdim=True) if logits.ndim > 1 else e / e.sum()
 
 
-def softmax_winner(logits, T=1.0):
-    return softmax_shifted(logits, T).max(-1).values
+def softmax_half_detached(logits, T=1.0):
+    e = (logits / T - (logits / T).amax(-1, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True).detach()
 
 
 # ---- 1.2 ----
@@ -307,29 +269,29 @@ def bisect_never_ends(logits, wanted, low=0.01, high=100.0):
 
 ANSWERS = {
     "1.1": Answers(
-        right=[softmax_shifted, softmax_through_logs],
+        right=[
+            softmax_shifted,
+            softmax_through_logs,
+            softmax_einsum,
+            softmax_loops,
+            softmax_differences,
+            softmax_power_of_two,
+        ],
         wrong={
-            "exp overflows": (softmax_naive, "exp(10000) is larger than any float32"),
-            "takes the mean away": (softmax_row_mean, "what should it become?"),
-            "multiplies by T": (softmax_multiplied, "yours gives to it"),
-            "forgets T": (softmax_without_T, "Where does your softmax use T?"),
-            "normalises over the batch": (softmax_first_dim, "Which dim holds the classes?"),
-            "sums over everything": (softmax_whole_batch, "What do you sum over?"),
-            "knows two dims only": (softmax_for_two_dims, "logits of shape (2, 2, 3) are not"),
-            "forgets to normalise": (softmax_not_normalised, "they add up to 11.1"),
-            "shifts and forgets to normalise": (softmax_shifted_not_normalised, "they add up to 1.503"),
-            "shares of the logits": (softmax_shares, "What would a negative logit get?"),
-            "divides the probabilities by T": (softmax_T_at_the_end, "adds up to 0.5"),
-            "a power of the probabilities": (softmax_power_at_the_end, "after the normalising"),
-            "the batch's maximum": (softmax_batch_maximum, "its own largest number"),
-            "clamps": (softmax_clamped, "Were the logits cut off"),
+            "clamps": (softmax_clamped, "Are the logits cut off"),
             "overflows in half precision": (softmax_shifted_in_float_only, "65504"),
+            "over the rows": (softmax_over_all_but_last, "Each column adds up to 1"),
             "works in place": (softmax_in_place, "works in place"),
-            "returns numpy": (softmax_numpy, "of type ndarray"),
-            "returns logs": (softmax_logs, "logs of probabilities"),
+            "returns numpy": (lambda z, T=1.0: softmax_shifted(z, T).numpy(), "gave an ndarray of shape (3,)"),
             "forgets .values": (softmax_max_without_values, "Take .values"),
-            "loses the gradient": (softmax_detached, "autograd lost the thread"),
-            "returns the winner": (softmax_winner, "gave shape ()"),
+            "loses the gradient": (lambda z, T=1.0: softmax_shifted(z, T).detach(), "autograd lost the thread"),
+            "loses half of the gradient": (softmax_half_detached, "not the right gradient"),
+            "returns the winner": (
+                lambda z, T=1.0: softmax_shifted(z, T).max(-1).values,
+                "gave a tensor with one number in it",
+            ),
+            "torch's own": (lambda z, T=1.0: torch.nn.functional.softmax(z / T, -1), "write it yourself"),
+            "a little too far from 1": (lambda z, T=1.0: softmax_shifted(z, T) * 0.999, "expected is 0.6652"),
         },
         garbage=[torch.ones(3)],
     ),

@@ -9,6 +9,7 @@ import torch
 
 from course_lib import checks, models, train
 from course_lib.checks.exercise import judge
+from course_lib.checks.table import Table
 from tests.answers import Answers
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,8 @@ def _load(lesson):
 
 EXERCISES = {number: exercise for lesson in LESSONS for number, exercise in _load(lesson)[0].items()}
 ANSWERS = {number: answers for lesson in LESSONS for number, answers in _load(lesson)[1].items()}
+TABLES = [number for number, exercise in EXERCISES.items() if isinstance(exercise.examine, Table)]
+every_table = pytest.mark.parametrize("number", TABLES)
 every_exercise = pytest.mark.parametrize("number", EXERCISES)
 
 
@@ -68,10 +71,20 @@ def test_right_answers_pass(number):
         assert judge(EXERCISES[number], answer)[0] == "passed", judge(EXERCISES[number], answer)[1]
 
 
+@every_table
+def test_each_mistake_of_a_table_gets_its_own_sentence(number):
+    pairs = EXERCISES[number].examine.pairs()
+    assert len(pairs) >= 3, "three mistakes that a learner makes"
+    assert len({says for _, says in pairs}) == len(pairs)
+    for place, (mistake, says) in enumerate(pairs):
+        state, sentence = judge(EXERCISES[number], _wrap(mistake))
+        assert state == "not yet" and says in sentence, f"mistake {place} ({says}): {sentence}"
+
+
 @every_exercise
 def test_misconceptions_fail_each_with_its_own_message(number):
     wrong = _answers(number).wrong
-    assert len(wrong) >= 3, "three named misconceptions"
+    assert len(wrong) >= (2 if number in TABLES else 3), "named misconceptions, other than those of a table"
     messages = {}
     for name, (answer, part) in wrong.items():
         state, messages[name] = judge(EXERCISES[number], answer)

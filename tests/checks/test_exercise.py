@@ -111,6 +111,100 @@ def test_a_mistake_in_the_check_is_not_blamed_on_the_learner():
     assert "a mistake of the course, not yours" in judged(written("def f(z, T): return z"), broken)[1]
 
 
+# ---- the learner's session, and the answer's hand on it ----
+
+
+@pytest.fixture
+def settings():
+    """What a session may set, put back afterwards."""
+    yield
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+
+
+GRADIENT = Exercise(
+    "1.4", "A gradient", 5, 1, reference, lambda answer: answer(torch.ones(2, requires_grad=True)).sum().backward()
+)
+
+
+def test_what_the_session_has_set_decides_nothing_and_is_left_as_it_was(settings):
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.double)
+    with torch.inference_mode():
+        assert judged(written("def f(z): return z * torch.tensor(2.0)"), GRADIENT)[0] == "passed"
+    assert not torch.is_grad_enabled() and torch.get_default_dtype() == torch.double
+
+
+@pytest.mark.parametrize(
+    "line, part",
+    [
+        ("torch.set_grad_enabled(False)", "switches gradients off and leaves them off"),
+        ("torch.autograd.grad_mode.set_grad_enabled(False)", "Write `with torch.no_grad():`"),
+        ("torch.set_default_dtype(torch.double)", "makes torch.float64 the default of the whole session"),
+    ],
+)
+def test_an_answer_that_leaves_the_session_changed_is_told_so_and_changes_nothing(settings, line, part):
+    state, sentence = judged(written(f"def f(z, T):\n    {line}\n    return torch.softmax(z / T, -1)"))
+    assert state == "not yet" and part in sentence
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+
+
+def test_a_replaced_function_of_torchs_is_named_and_judges_nobody(monkeypatch):
+    mine = written("def softmax(z, dim): return z")
+    mine.__module__ = "__main__"
+    monkeypatch.setattr(torch, "softmax", mine)
+    assert judged(mine)[1].startswith("torch.softmax is not torch's own any more")
+
+
+@pytest.mark.parametrize("line", ["quit()", "exit()", "raise SystemExit", "__import__('sys').exit()"])
+def test_an_answer_that_ends_python_ends_nothing(line):
+    state, sentence = judged(written(f"def f(z, T):\n    {line}"))
+    assert state == "not yet" and "ends Python itself" in sentence and "line 2 of cell.py" in sentence
+
+
+def half_written(z, T):
+    e = (z / T).exp()
+    print(e)
+    raise NotImplementedError("not written yet")
+
+
+def test_a_stub_line_that_is_left_beneath_real_code_is_named():
+    assert judged(half_written) == ("not yet", exercise.STILL_RAISES)
+
+
+def calls_another(z, T):
+    z = z / T
+    return unwritten_helper(z)
+
+
+def unwritten_helper(z):
+    """Not this exercise's."""
+    raise NotImplementedError("not written yet")
+
+
+def test_the_stub_of_another_exercise_is_not_taken_for_it():
+    assert judged(calls_another)[0] == "to do"
+    assert judged(unwritten_helper, GRADIENT)[0] == "to do"
+
+
+@pytest.mark.parametrize(
+    "body, part",
+    [
+        ("z - z.max(-1, keepdim=True)", "Take .values"),
+        ("z.expand(2, 3) / z.expand(2, 3).sum(-1)", "keepdim=True keeps it"),
+        ("float(z)", "take one number, and a tensor holds many"),
+        ("__import__('math').exp(z)", "Write x.log(), x.exp()"),
+        ("z.requires_grad_().numpy()", "cannot become an array"),
+        ("z.sum().backward()", "Nothing leads from the result back"),
+        ("z[z]", "can pick rows"),
+        ("z.requires_grad_().mul_(2)", "Something works in place"),
+    ],
+)
+def test_what_torch_says_is_followed_by_what_it_means(body, part):
+    sentence = judged(written(f"def f(z, T): return {body}"))[1]
+    assert "your code raised" in sentence and part in sentence, sentence
+
+
 LOOPS = {
     "a plain loop": "while True: pass",
     "a loop that catches Exception": "while True:\n        try: len('x')\n        except Exception: pass",
@@ -238,6 +332,7 @@ def test_in_a_notebook_a_check_names_the_line_of_the_cell_and_is_announced(tmp_p
         "exercises.check(PLUS, lambda x: x);",
         "def plus(x):\n    while True:\n        pass",
         "print(exercises.judge(PLUS, plus, seconds=0.3))",
+        "exercises.check(PLUS, lambda x: quit());",
         "print('and the next cell runs')",
     ]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -247,7 +342,8 @@ def test_in_a_notebook_a_check_names_the_line_of_the_cell_and_is_announced(tmp_p
     assert 'role="status"' in wrong["text/html"] and "<strong>Exercise 9.1 · Not yet</strong>" in wrong["text/html"]
     assert "<code>x + 1</code>, not &lt;b&gt;x&lt;/b&gt;" in wrong["text/html"]
     assert "was stopped" in nb.cells[5].outputs[0].text
-    assert nb.cells[6].outputs[0].text == "and the next cell runs\n"
+    assert "ends Python itself" in nb.cells[6].outputs[0].data["text/plain"]
+    assert nb.cells[7].outputs[0].text == "and the next cell runs\n"
 
 
 def test_expect_raises_its_sentence_only_when_the_condition_fails():
