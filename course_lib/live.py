@@ -6,6 +6,7 @@ Where there is no Jupyter at all (a lesson's source run as a script), the alt te
 import base64
 import html
 import io
+import re
 import sys
 import types
 
@@ -88,6 +89,42 @@ def slider(label, low, high, value, step=0.1):
         return widgets.IntSlider(**ends, **look)
     decimals = len(f"{step:g}".partition(".")[2])
     return widgets.FloatSlider(**ends, **look, readout_format=f".{decimals}f")
+
+
+WRAPPED = "<style>.course-choice{white-space:normal;text-align:left;line-height:1.4;padding:.4em .8em}</style>"
+
+
+def choose(question, options, answer, line="", text="", page=""):
+    """A question with a button for each option, and below them a line of HTML that says what came of the choice.
+
+    question: HTML. answer(i) -> HTML for that line, when the button of options[i] is pressed; `line` is shown there before. Tab and
+    Enter reach and press a button. (Not radio buttons: JupyterLab takes the arrow keys for itself.) Where nothing is
+    live, `page` (HTML) stands in; `text` is printed where there is no Jupyter at all.
+    """
+    if widgets is None or _as_script():
+        print(text)
+        return
+    said = widgets.HTML(line)
+
+    def press(place):
+        def on_click(_):
+            try:
+                said.value = answer(place)
+            except Exception as error:  # one in a callback would vanish in a log
+                words = html.escape(f"Your choice could not be answered: {type(error).__name__}: {error}")
+                said.value = f'<p role="alert">{words}</p>'
+
+        return on_click
+
+    wide = {"width": "auto", "height": "auto", "max_width": "100%"}
+    asked = "an answer to: " + html.unescape(re.sub(r"<[^>]*>", "", question))  # for who gets to a button by Tab alone
+    buttons = [widgets.Button(description=option, tooltip=asked, layout=wide) for option in options]
+    for place, button in enumerate(buttons):
+        button.add_class("course-choice")
+        button.on_click(press(place))
+    column = widgets.VBox(buttons, layout={"align_items": "flex-start"})
+    box = widgets.VBox([widgets.HTML(f'{WRAPPED}<p style="margin:.3em 0">{question}</p>'), column, said])
+    display({**box._repr_mimebundle_(), "text/html": page, "text/plain": text}, raw=True)
 
 
 def _picture(fig, alt):

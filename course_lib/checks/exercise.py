@@ -66,6 +66,11 @@ def strict(on=True):
     _strict = on
 
 
+def is_strict():
+    """Whether we are in a solution: strict() was called."""
+    return _strict
+
+
 def check(exercise, answer):
     """Judge the answer, show the result in one line, and return what the lesson goes on with."""
     state, sentence = judge(exercise, answer)
@@ -135,16 +140,24 @@ LOOK = {  # state: (sign, colour). The words carry the meaning; each colour read
 }
 
 
-def _say(state, what, sentence):
+def line(state, what, sentence, role="status"):
+    """(text, HTML) of one line: "✓ Exercise 1.1 · Passed: well done."; `code` in the sentence is shown as code.
+
+    role: for screen readers; "alert" where the line takes another one's place, so that it is read out at once.
+    """
     sign, colour = LOOK[state]
     what = what if state == "hint" else f"{what} · {state.capitalize()}"
-    text = f"{sign} {what}: {sentence}"
     words = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(sentence))
     box = f"border-left:5px solid {colour};padding:.3em .8em;margin:.3em 0;white-space:pre-line"
     page = (
-        f'<div role="status" style="{box}"><span aria-hidden="true" style="color:{colour}">{sign}</span> '
+        f'<div role="{role}" style="{box}"><span aria-hidden="true" style="color:{colour}">{sign}</span> '
         f"<strong>{html.escape(what)}</strong>: {words}</div>"
     )
+    return f"{sign} {what}: {sentence}", page
+
+
+def show(text, page):
+    """Put HTML below the cell, with its text beside it; print the text where nothing shows HTML."""
     try:
         from IPython import get_ipython
         from IPython.display import display
@@ -154,6 +167,10 @@ def _say(state, what, sentence):
         print(text)
     else:
         display({"text/plain": text, "text/html": page}, raw=True)
+
+
+def _say(state, what, sentence):
+    show(*line(state, what, sentence))
 
 
 # ---- progress: one small file per exercise, so that two notebooks never overwrite each other ----

@@ -16,6 +16,8 @@ from pathlib import Path
 from course_lib.checks import exercise
 from course_lib.files import sync, whole
 
+ASKED = r"""\bcheck\(\s*["'](\d+\.\d+)["']|\bquiz\(\s*r?\"{3}\s*(\d+\.q\d+)\s+([^\n]*)"""
+
 
 def folder(root):
     """Where the copies are: COURSE_WORKSPACE, or workspace/ beside lessons/, so that relative links still resolve."""
@@ -61,9 +63,9 @@ def reset(root, name):
 
 
 def progress_table(root):
-    """Every exercise of every lesson with its state, to do, tried or passed, as lines of text."""
+    """Every exercise and question of every lesson with its state, to do, tried or passed, as lines of text."""
     states = exercise.progress(exercise.progress_folder() or folder(root) / ".progress")
-    lines, total = [], dict.fromkeys(("passed", "tried", "to do"), 0)
+    lines, total, questions = [], dict.fromkeys(("passed", "tried", "to do"), 0), 0
     for lesson in sorted((Path(root) / "lessons").glob("[0-9][0-9]_*.ipynb")):
         titles = _exercises(lesson)
         here = [states.get(number, "to do") for number in titles]
@@ -71,8 +73,10 @@ def progress_table(root):
         lines += [f"  {n:<5} {states.get(n, 'to do'):<7} {title}" for n, title in titles.items()]
         for state in here:
             total[state] += 1
+        questions += sum("q" in number for number in titles)
     counts = ", ".join(f"{count} {state}" for state, count in total.items())
-    return "\n".join([*lines, f"All {sum(total.values())} exercises: {counts}"])
+    what = f"{sum(total.values()) - questions} exercises" + f" and {questions} questions" * bool(questions)
+    return "\n".join([*lines, f"All {what}: {counts}"])
 
 
 # ---- one lesson ----
@@ -144,12 +148,16 @@ def _fingerprint(path):
 
 
 def _exercises(lesson):
-    """{number: title} of the exercises of a notebook, in order, from its checks and the headings above them."""
+    """{number: title} of the exercises and questions of a notebook, in order.
+
+    An exercise's title is in the heading above its check, a question's is its first line.
+    """
     cells = _cells(lesson) or []
     text = "\n".join(source for kind, source in cells if kind == "markdown")
     titles = dict(re.findall(r"^#+ Exercise (\d+\.\d+)\s*·\s*([^·\n]+?)\s*(?:·|$)", text, re.M))
     code = "\n".join(source for kind, source in cells if kind == "code")
-    return {number: titles.get(number, "") for number in re.findall(r'\bcheck\(\s*["\'](\d+\.\d+)["\']', code)}
+    asked = re.findall(ASKED, code)  # (an exercise's number, a question's number, its first line)
+    return {exercise or question: first.strip() or titles.get(exercise, "") for exercise, question, first in asked}
 
 
 def _read_record(place):

@@ -249,6 +249,23 @@ def test_the_table_lists_every_exercise_with_its_state_and_the_totals(root):
     ]
 
 
+def test_the_table_counts_questions_beside_exercises(root):
+    cells = [
+        nbformat.v4.new_markdown_cell("### Exercise 3.1 · The loss · 6 minutes · difficulty ●●○"),
+        nbformat.v4.new_code_cell('kd_loss = check("3.1", kd_loss)'),
+        nbformat.v4.new_code_cell('quiz("""\n3.q1 Why T²?\n- so: No.\n* thus: Yes.\n""")'),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "lessons" / NAME)
+    (root / "workspace" / ".progress").mkdir(parents=True)
+    (root / "workspace" / ".progress" / "3.q1.json").write_text('{"state": "passed"}')
+    assert workspace.progress_table(root).splitlines() == [
+        "03_loss: 1 of 2 passed",
+        "  3.1   to do   The loss",
+        "  3.q1  passed  Why T²?",
+        "All 1 exercises and 1 questions: 1 passed, 0 tried, 1 to do",
+    ]
+
+
 def test_the_table_needs_no_torch():
     code = "import sys; from course_lib.command import workspace; workspace.progress_table('.'); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
