@@ -1,39 +1,39 @@
 """Build both notebooks of a lesson from its one source.
 
 python tools/build_lessons.py              build what is stale
-python tools/build_lessons.py --execute    build, and run the solutions so that their outputs are stored; when all of
-                                           them ran, results/lesson_seconds.json says how long each took, and where
+python tools/build_lessons.py --execute    build, and run the solutions so that their outputs are stored;
+                                           results/lesson_seconds.json then says how long each took, and where
 python tools/build_lessons.py --check      exit 1 and name what is stale
-A number (or several) as an argument does it for these lessons only.
+A number (or several) as an argument does it for these lessons only; the lesson before is built too, for its last line
+says which lesson comes next.
 
 solutions/NN_name.py    the source, jupytext percent format, the only file that is edited
 solutions/NN_name.ipynb everything, executed
-lessons/NN_name.ipynb   `# BEGIN SOLUTION ... # END SOLUTION` becomes a stub; cells tagged solution-only are left out
+lessons/NN_name.ipynb   `# BEGIN SOLUTION ... # END SOLUTION` becomes a stub; the code of a quiz, which holds its answer,
+                        is folded away; cells tagged solution-only or teacher are left out
+
+Cells tagged slide are shown in a talk, and those tagged teacher are its speaker's notes; the rest is skipped there:
+jupyter nbconvert --to slides --no-input solutions/NN_name.ipynb. <!-- next --> becomes the link to the next lesson.
 """
 
 import argparse
 import copy
-import hashlib
-import json
-import os
-import platform
 import re
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import jupytext
+import lesson_seconds
 import nbformat
+from lesson_source import header, read, tags
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = re.compile(r"^([ \t]+)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION$", re.M | re.S)
 MARK = re.compile(r"^[ \t]*# (BEGIN|END) SOLUTION\n?", re.M)
-LIKE_MARK = re.compile(r"^\s*#+\s*(begin|end)\s+solution\b", re.I)
 STUB = r'\1# TODO: your code here\n\1raise NotImplementedError("not written yet")'
-CHECK = re.compile(r'(\w+) = check\("(\d+)\.\d+", \1\)')
+NEXT = "<!-- next -->"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -44,64 +44,40 @@ SECONDS_PER_CELL = 600
 # ---- from the source to the notebooks ----
 
 
-def read(source):
-    """The cells of a source, each with an id made from its text, so that inserting a cell moves no other id."""
-    mistakes = _mistakes(source)
-    if mistakes:
-        raise SystemExit("\n".join(mistakes))
-    cells, seen = [], {}
-    for cell in jupytext.read(source).cells:
-        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
-        seen[digest] = seen.get(digest, 0) + 1
-        cell.id = f"{source.stem[:2]}-{digest}" + (f"-{seen[digest]}" if seen[digest] > 1 else "")
-        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
-        cells.append(cell)
-    return cells
-
-
-def _mistakes(source):
-    """["solutions/03_x.py:12: ..."], what a source must not hold, each with its line."""
-    found, opened, kind, tags = [], None, "code", ""
-
-    def wrong(number, sentence):
-        found.append(f"{source.parent.name}/{source.name}:{number}: {sentence}")
-
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("# %%"):
-            if opened:
-                wrong(opened, "this SOLUTION region is not closed in its cell")
-            opened, kind, tags = None, "markdown" if "[markdown]" in line else "code", line
-            if '"check"' in tags and kind != "code":
-                wrong(number, "a cell tagged check must be a code cell")
-        elif LIKE_MARK.match(line):
-            if not re.fullmatch(r"[ \t]+# (BEGIN|END) SOLUTION", line):
-                wrong(number, "expected an indented `# BEGIN SOLUTION` or `# END SOLUTION`, inside a function")
-            elif ("BEGIN" in line) == bool(opened):
-                wrong(number, f"a SOLUTION region {'is open already' if opened else 'is closed that was never opened'}")
-            opened = number if "BEGIN" in line else None
-        elif kind == "code" and re.match(r"(\w+ = )?check\(", line):
-            match = CHECK.fullmatch(line)
-            if not match or int(match[2]) != int(source.stem[:2]):
-                wrong(number, f'a check reads `name = check("{int(source.stem[:2])}.1", name)`')
-            if '"check"' not in tags:
-                wrong(number, 'the cell of a check is tagged: # %% tags=["check"]')
-    if opened:
-        wrong(opened, "this SOLUTION region is not closed in its cell")
-    return found
-
-
 def solution(source):
     cells = read(source)
+    talk = any("slide" in tags(cell) for cell in cells)
     for cell in cells:
-        cell.source = MARK.sub("", cell.source).rstrip("\n")
+        cell.source = _with_next(source, MARK.sub("", cell.source).rstrip("\n"))
+        if talk:
+            kind = "slide" if "slide" in tags(cell) else "notes" if "teacher" in tags(cell) else "skip"
+            cell.metadata["slideshow"] = {"slide_type": kind}
     return _notebook(cells)
 
 
 def lesson(source):
-    cells = [cell for cell in read(source) if "solution-only" not in cell.metadata.get("tags", [])]
+    cells = [cell for cell in read(source) if not {"solution-only", "teacher"} & set(tags(cell))]
     for cell in cells:
-        cell.source = REGION.sub(STUB, cell.source)
+        cell.source = _with_next(source, REGION.sub(STUB, cell.source))
+        if cell.cell_type == "code" and cell.source.startswith("quiz("):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     return _notebook(cells)
+
+
+def sources():
+    """The sources of all lessons, in their order."""
+    return sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
+
+
+def _with_next(source, text):
+    """The text with <!-- next --> replaced by the link to the next lesson and its question."""
+    if NEXT not in text:
+        return text
+    after = [other for other in sources() if other.stem > source.stem]
+    if not after:
+        return text.replace(NEXT, "This is the last lesson so far.")
+    link = f"[lesson {after[0].stem[:2]}]({after[0].stem}.ipynb)"
+    return text.replace(NEXT, f"Next: {link}. {header(after[0])['question']}")
 
 
 def _notebook(cells):
@@ -133,8 +109,7 @@ def write(nb, path):
 
 def skeleton(nb):
     """What --check compares: never a picture, never a number."""
-    cells = [(cell.id, cell.cell_type, cell.source, list(cell.metadata.get("tags", []))) for cell in nb.cells]
-    return nb.metadata, cells
+    return nb.metadata, [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in nb.cells]
 
 
 def stale(source):
@@ -197,74 +172,51 @@ def tidy(nb):
                 output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
 
 
-def record(seconds):
-    """Write results/lesson_seconds.json: how long each solution took, on which machine."""
-    import torch
-
-    from course_lib.machine import calibrate
-
-    facts = {
-        "what": "seconds that each executed solution took, with starting and stopping its kernel",
-        "calibration": round(calibrate(), 1),
-        "lessons": {name: round(s, 1) for name, s in seconds.items()},
-        "n": 1,
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("torch", "scikit-learn")},
-        "system": platform.system(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    path = ROOT / "results" / "lesson_seconds.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8", newline="\n")
-    print(f"wrote results/{path.name} ({facts['threads']} threads)")
-
-
-def _processor():
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        return re.search(r"model name\s*:\s*(.+)", text)[1]
-    except (OSError, TypeError):
-        return platform.processor() or platform.machine()
-
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--execute", action="store_true", help="run the solutions too")
     parser.add_argument("--check", action="store_true", help="change nothing; name what is stale")
     parser.add_argument("numbers", nargs="*", help="only these lessons: 03")
     options = parser.parse_args(arguments)
-    every = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
-    sources = [source for source in every if not options.numbers or source.stem[:2] in options.numbers]
-    if missing := set(options.numbers) - {source.stem[:2] for source in sources}:
+    every = sources()
+    asked = [source for source in every if not options.numbers or source.stem[:2] in options.numbers]
+    if missing := set(options.numbers) - {source.stem[:2] for source in asked}:
         sys.exit(f"there is no source solutions/{min(missing)}_*.py")
+    before = [one for one, other in zip(every, every[1:], strict=False) if other in asked and one not in asked]
     problems, seconds = [], {}
-    for source in sources:
+    for source in asked if options.check else sorted(asked + before):
         try:
             if options.check:
                 problems += stale(source)
-                continue
-            for folder, make in (("lessons", lesson), ("solutions", solution)):
-                path = ROOT / folder / f"{source.stem}.ipynb"
-                nb = make(source)
-                if folder == "solutions":
-                    keep_outputs(nb, path)
-                    if options.execute:
-                        seconds[source.stem] = execute(nb, path)
-                        print(f"{path.name} ran in {seconds[source.stem]:.1f} s", flush=True)
-                if nb != stored(path):
-                    write(nb, path)
+            else:
+                build(source, seconds, run=options.execute and source in asked)
         except SystemExit as problem:
             problems.append(str(problem))
+    names = [source.stem for source in every]
     if not options.numbers:
-        built = {f"{source.stem}.ipynb" for source in every}
+        built = {f"{name}.ipynb" for name in names}
         strays = [p for folder in ("lessons", "solutions") for p in sorted((ROOT / folder).glob("*.ipynb"))]
         problems += [f"{p.parent.name}/{p.name} has no source; remove it" for p in strays if p.name not in built]
-        if options.execute and not problems:
-            record(seconds)
+        if not options.check:
+            lesson_seconds.forget_the_removed(ROOT, names)
+    if seconds and not problems:
+        lesson_seconds.record(ROOT, seconds, names)
     print("\n".join(problems), file=sys.stderr) if problems else None
     return 1 if problems else 0
+
+
+def build(source, seconds, run=False):
+    """Write both notebooks of a lesson where they changed; run=True runs the solution, for its outputs and seconds."""
+    for folder, make in (("lessons", lesson), ("solutions", solution)):
+        path = ROOT / folder / f"{source.stem}.ipynb"
+        nb = make(source)
+        if folder == "solutions":
+            keep_outputs(nb, path)
+            if run:
+                seconds[source.stem] = execute(nb, path)
+                print(f"{path.name} ran in {seconds[source.stem]:.1f} s", flush=True)
+        if nb != stored(path):
+            write(nb, path)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import SlidesExporter
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import build_lessons
+import lesson_seconds
 
 SOURCE = """\
 # ---
@@ -44,6 +46,7 @@ CHECKED = SOURCE.replace('twice = check("7.1", twice)', 'check = lambda number, 
 def root(tmp_path, monkeypatch):
     (tmp_path / "solutions").mkdir()
     monkeypatch.setattr(build_lessons, "ROOT", tmp_path)
+    monkeypatch.setattr(lesson_seconds, "measure", lambda: {"calibration": 1000.0, "date": "2026-01-01"})
     return tmp_path
 
 
@@ -194,9 +197,95 @@ def test_a_failing_cell_is_named_in_one_line_and_nothing_is_written(root, capsys
     assert not (root / "solutions" / "07_tiny.ipynb").exists() and not (root / "results").exists()
 
 
-def test_the_measured_seconds_come_with_the_machine_the_versions_and_the_date(root):
-    build_lessons.record({"07_tiny": 1.23})
-    facts = json.loads((root / "results" / "lesson_seconds.json").read_text(encoding="utf-8"))
-    assert facts["lessons"] == {"07_tiny": 1.2} and facts["n"] == 1 and facts["calibration"] > 0
-    assert facts["processor"] and facts["cores"] >= 1 and facts["threads"] >= 1
-    assert {"python", "torch"} <= set(facts["versions"]) and len(facts["date"]) == 10
+# ---- the next lesson, questions, a talk ----
+
+
+def test_the_last_line_leads_to_the_next_lesson_and_asks_its_question(root):
+    put(root, SOURCE + "\n# %% [markdown]\n# <!-- next -->\n")
+    put(root, SOURCE.replace("Why?", "And then?").replace("7.1", "9.1"), name="09_next")
+    build_lessons.main([])
+    for folder in ("lessons", "solutions"):
+        assert notebook(root, folder).cells[-1].source == "Next: [lesson 09](09_next.ipynb). And then?"
+    (root / "solutions" / "09_next.py").unlink()
+    build_lessons.main([])
+    assert notebook(root, "lessons").cells[-1].source == "This is the last lesson so far."
+
+
+def test_building_a_new_lesson_builds_the_link_of_the_one_before_and_runs_it_not(root):
+    put(root, SOURCE + "\n# %% [markdown]\n# <!-- next -->\n\n# %%\n1 / 0\n")
+    build_lessons.main([])
+    put(root, CHECKED.replace("7.1", "8.1"), name="08_new")
+    assert build_lessons.main(["--execute", "08"]) == 0
+    assert [cell.source for cell in notebook(root, "solutions").cells][-2].startswith("Next: [lesson 08]")
+    assert list(json.loads((root / "results" / "lesson_seconds.json").read_text())["lessons"]) == ["08_new"]
+
+
+QUIZ = '''
+# %%
+quiz("""
+7.q1 Why?
+- so: No.
+* thus: Yes.
+""")
+'''
+
+
+def test_the_code_of_a_question_is_folded_away_in_the_lesson_for_it_holds_the_answer(root):
+    put(root, SOURCE + QUIZ)
+    build_lessons.main([])
+    assert notebook(root, "lessons").cells[-1].metadata == {"jupyter": {"source_hidden": True}}
+    assert notebook(root, "solutions").cells[-1].metadata == {}
+
+
+@pytest.mark.parametrize(
+    "old, new, line, part",
+    [
+        ("* thus: Yes.", "- thus: Yes.", 30, "starts with `* `; here none do"),
+        ("- so: No.", "- so No.", 30, "a choice reads"),
+        ("7.q1", "7.q2", 28, "question 1 of this lesson has the number 7.q1, not 7.q2"),
+        ("7.q1", "8.q1", 28, "has the number 7.q1, not 8.q1"),
+        ("7.q1 ", "", 29, "a question starts with its number"),
+        ('""")', '""" + rest)', 28, "a question reads `quiz("),
+        ('""")', '""", 3)', 28, "a question reads `quiz("),
+        ("# %%\nquiz", "# %%\nx = 1\nquiz", 29, "a cell of its own"),
+        ('""")', '""")\nx = 1', 28, "a cell of its own"),
+        ('""")', '"""', 28, "this is not Python"),
+    ],
+)
+def test_a_slip_in_a_question_is_named_with_its_file_and_line(root, capsys, old, new, line, part):
+    assert old in QUIZ
+    put(root, SOURCE + QUIZ.replace(old, new))
+    assert build_lessons.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"solutions/07_tiny.py:{line}: ") and part in said
+
+
+TALK = """
+# %% [markdown] tags=["slide"]
+# The idea
+
+# %% [markdown] tags=["teacher"]
+# Ask them first.
+
+# %% tags=["slide", "nbval-check-output"]
+print("a number")
+"""
+
+
+def test_a_teachers_notes_are_left_out_of_the_lesson_and_a_talk_shows_the_slides_alone(root):
+    put(root, SOURCE + TALK)
+    build_lessons.main([])
+    assert "Ask them first" not in str(notebook(root, "lessons"))
+    assert "slideshow" not in str(notebook(root, "lessons"))
+    kinds = [cell.metadata["slideshow"]["slide_type"] for cell in notebook(root, "solutions").cells]
+    assert kinds == ["skip"] * 5 + ["slide", "notes", "slide"]
+    page, _ = SlidesExporter().from_notebook_node(notebook(root, "solutions"))
+    shown = page.partition('<div class="slides">')[2]
+    assert "The idea" in shown and "a number" in shown and "A tiny lesson" not in shown
+    assert shown.index("<aside") < shown.index("Ask them first") < shown.index("</aside>")
+
+
+def test_without_slides_a_lesson_keeps_its_metadata_as_it_was(root):
+    put(root, SOURCE + TALK.replace('"slide"', '"other"'))
+    build_lessons.main([])
+    assert "slideshow" not in str(notebook(root, "solutions"))
