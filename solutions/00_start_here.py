@@ -3,6 +3,8 @@
 #   course:
 #     question: Is my machine ready, and how does this course work?
 #     minutes: 25
+#     cpu_seconds: 60
+#     workshop: 90 minutes
 #     shows: the doctor's table; a model in a vault and its copy, question by question
 # ---
 
@@ -247,7 +249,7 @@ print(f"The lock held, and the model is out: all it knew fitted through the wind
 # 2. **A first defence.** Let the oracle round its answers to whole numbers. Ask at 0 and 1: how wrong is the copy at
 #    100? Which two questions would you ask instead? And whom else does rounding hurt?
 #
-# Next: [lesson 01](01_softmax_and_temperature.ipynb), what a temperature does to an answer.
+# <!-- next -->
 
 # %% [markdown]
 # ## Glossary

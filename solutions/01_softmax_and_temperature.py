@@ -3,6 +3,8 @@
 #   course:
 #     question: What does a temperature do to an answer?
 #     minutes: 60
+#     cpu_seconds: 60
+#     workshop: 90 minutes
 #     shows: bars and entropy under live sliders; the ranking of real answers at 7 temperatures
 # ---
 
@@ -546,4 +548,4 @@ print(f"from {before:.2f} to {after:.2f} nats, and {names[0]} still leads {names
 # 2. **Prove it.** You used $dH/dT = \mathrm{Var}_p(z)/T^3$. Derive it with your Jacobian, and hold it against
 #    `(entropy(softmax(z, T + 0.001)) - entropy(softmax(z, T))) / 0.001`, in double precision.
 #
-# Next: [lesson 02](02_dark_knowledge.ipynb), what a teacher says that a label does not.
+# <!-- next -->

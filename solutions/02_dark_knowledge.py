@@ -3,6 +3,8 @@
 #   course:
 #     question: What does a teacher say that a label does not?
 #     minutes: 55
+#     cpu_seconds: 60
+#     workshop: half a day
 #     shows: recall of a digit that the student never saw, by temperature, against label smoothing; bits per example
 # ---
 
@@ -684,4 +686,4 @@ print(f"distilled    {first}\nwith a bias  {last}\nlabels alone {alone}")
 # 2. Keep only the sevens and eights in the transfer set. Hinton and others got 47.3% test errors, and 13.2% after a
 #    bias of −7.6 on 7 and 8. How many of the ten digits can two of them teach?
 #
-# Next: [lesson 03](03_distillation_loss.ipynb), which loss, exactly, and why T².
+# <!-- next -->

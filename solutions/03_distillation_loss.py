@@ -3,6 +3,8 @@
 #   course:
 #     question: Which loss, exactly, and why T²?
 #     minutes: 60
+#     cpu_seconds: 60
+#     workshop: half a day
 #     shows: the gradient against T; fifteen bugs from real code, seen by accuracy and by invariants
 # ---
 
@@ -769,4 +771,4 @@ print(f"Invariants convicted {len(convicted)} of {len(museum.PLAQUES)} bugs, and
 # 2. Change the weights in `distil` to 0.9 and 0.1, or train on `ROWS = 100`, and look again: which bugs become
 #    visible, and which of them *help*? Why is that no argument for them?
 #
-# Next: [lesson 04](04_teacher_and_student.ipynb), where the loss goes to work.
+# <!-- next -->

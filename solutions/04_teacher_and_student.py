@@ -3,6 +3,8 @@
 #   course:
 #     question: Does it work? How would you know?
 #     minutes: 60
+#     cpu_seconds: 60
+#     workshop: a day
 #     shows: few labels, many pictures, all labels; four controls; accuracy, agreement, calibration; verdicts
 # ---
 
@@ -632,3 +634,5 @@ print(f"All {len(y):,} pictures, with their labels: {points(all_labels)}.")
 #    `DATA` to its path, and run everything. Does the verdict hold?
 # 2. **A student as large as its teacher** (Furlanello et al., 2018, "Born-Again Networks"): give the student 128 hidden
 #    units, and let it teach the next one. Write down your primary comparison first.
+#
+# <!-- next -->

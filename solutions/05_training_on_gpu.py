@@ -3,6 +3,8 @@
 #   course:
 #     question: How do you train a student at full size, fast?
 #     minutes: 60
+#     cpu_seconds: 120
+#     workshop: two days
 #     shows: one bar per optimisation against the limit; a cached teacher against an online one; accuracy over seeds, with a verdict
 # ---
 
@@ -859,3 +861,5 @@ if os.environ.get("COURSE_RECORD"):  # makers of the course keep this run beside
 #    long?
 # 4. Let teacher and student see *different* views (inconsistent teaching) and compare, seed by seed. Write down your
 #    primary comparison first.
+#
+# <!-- next -->

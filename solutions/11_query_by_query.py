@@ -3,6 +3,8 @@
 #   course:
 #     question: How many questions does a copy cost?
 #     minutes: 60
+#     cpu_seconds: 60
+#     workshop: two days
 #     shows: weights that snap into place at the 65th question; agreement against questions and cents; pools; an active picker; controls
 # ---
 
@@ -913,3 +915,5 @@ print(
 # 2. **Set `DATA = "mnist"`** and run everything: 785 unknowns per class. Which printed statements turn False?
 # 3. **A smaller thief.** Give the copy 8 hidden units in place of 64, then 512. What limits it, the questions or its
 #    size?
+#
+# <!-- next -->

@@ -3,6 +3,8 @@
 #   course:
 #     question: What does each defence cost, and whom?
 #     minutes: 60
+#     cpu_seconds: 60
+#     workshop: two days
 #     shows: thief's agreement against honest users' cost, one point per policy, from SQL on the ledger; what an alarm means
 # ---
 
@@ -1127,6 +1129,8 @@ for name, one in price.items():
 #    fall, and what does the averaging cost you in questions?
 # 3. **Undo the bend.** Solve the formula of reverse sigmoid for $y$, as far as that goes. Is the argmax the best that a
 #    thief can do?
+#
+# <!-- next -->
 
 # %%
 service.close()

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import json
 import os
 import re
 import shutil
@@ -18,10 +17,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 import build_lessons
 import export_html
+import lesson_seconds
+import readme
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
 every_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+# Written before lessons had questions, slides and a teacher's notes. One that has got them is taken off this list.
+WITHOUT_QUESTIONS_SLIDES_AND_NOTES = ["00", "01", "02", "03", "04", "05", "11", "13"]
 
 
 def cells(source, kind=None):
@@ -38,6 +42,15 @@ def solution(source):
 
 def lesson(source):
     return nbformat.read(ROOT / "lessons" / f"{source.stem}.ipynb", 4)
+
+
+def tagged(source, tag):
+    return [cell for cell in cells(source) if tag in cell.metadata.get("tags", [])]
+
+
+def about(source):
+    """The header of a lesson."""
+    return build_lessons.header(source)
 
 
 def checks(source):
@@ -108,11 +121,47 @@ def test_an_unfilled_lesson_runs_to_its_end_without_a_network_and_every_check_sa
 
 @every_lesson
 def test_the_header_says_the_question_the_minutes_and_what_is_shown(source):
-    about = jupytext.read(source).metadata["course"]
-    assert set(about) == {"question", "minutes", "shows"}
-    assert about["question"].endswith("?") and 20 <= about["minutes"] <= 60 and len(about["shows"]) > 20
+    said = about(source)
+    assert set(said) - {"draft"} == {"question", "minutes", "cpu_seconds", "workshop", "shows"}
+    assert said["question"].endswith("?") and 20 <= said["minutes"] <= 60 and len(said["shows"]) > 20
+    assert 0 < said["cpu_seconds"] <= 120 and said["workshop"] in [*readme.WORKSHOPS, "further"]
     assert prose(source).startswith(f"# {source.stem[:2]} · ")
-    assert f"{about['minutes']} minutes" in "\n".join(cell.source for cell in cells(source, "markdown")[:2])
+    assert f"{said['minutes']} minutes" in "\n".join(cell.source for cell in cells(source, "markdown")[:2])
+
+
+@every_lesson
+def test_what_is_no_draft_holds_nothing_that_is_still_to_do(source):
+    """A draft, `draft: true` in its header, may have one exercise alone, and the sentences of the skeleton."""
+    if not about(source).get("draft"):
+        assert "TODO" not in source.read_text(encoding="utf-8")
+
+
+@every_lesson
+def test_a_lesson_has_three_questions_slides_and_notes_for_whoever_teaches_it(source):
+    asked = re.findall(r"^quiz\(", "\n".join(cell.source for cell in cells(source, "code")), re.M)
+    has = len(asked) >= 3 and len(tagged(source, "slide")) >= 3 and len(tagged(source, "teacher")) >= 1
+    if source.stem[:2] in WITHOUT_QUESTIONS_SLIDES_AND_NOTES:
+        assert not has, "it has them all by now: take it off the list at the top"
+    else:
+        assert has, f"three questions ({len(asked)}), three slides, one cell of notes tagged teacher"
+
+
+@every_lesson
+def test_the_last_line_names_the_lesson_that_comes_next(source):
+    assert prose(source).count(build_lessons.NEXT) == 1, "the line <!-- next --> at the end of Go further"
+    after = SOURCES[SOURCES.index(source) + 1 :]
+    for there in (lesson(source), solution(source)):
+        said = [
+            line
+            for cell in there.cells
+            for line in cell.source.splitlines()
+            if re.match("Next: |This is the last", line)
+        ]
+        if after:
+            number, name = after[0].stem[:2], after[0].stem
+            assert said == [f"Next: [lesson {number}]({name}.ipynb). {about(after[0])['question']}"]
+        else:
+            assert said == ["This is the last lesson so far."]
 
 
 @every_lesson
@@ -120,7 +169,7 @@ def test_each_exercise_has_its_heading_its_stub_its_check_and_its_hint(source):
     heading = r"^#+ Exercise (\d+\.\d+) · [^·\n]+ · (\d+) minutes? · difficulty ([●○]{3})$"
     headings = {number: rest for number, *rest in re.findall(heading, prose(source), re.M)}
     exercises = checks(source)
-    few, many = (1, 7) if source.stem.startswith("00") else (4, 7)
+    few, many = (1, 7) if source.stem.startswith("00") or about(source).get("draft") else (4, 7)
     assert few <= len(exercises) <= many
     assert list(headings) == list(exercises), "a heading reads: ### Exercise 1.2 · name · 6 minutes · difficulty ●●○"
     for number, (minutes, difficulty) in headings.items():
@@ -227,11 +276,14 @@ def test_what_is_built_is_what_the_source_says(source):
     assert build_lessons.stale(source) == []
 
 
-def test_every_lesson_was_timed_and_takes_at_most_a_minute_and_05_two_and_a_half():
-    recorded = json.loads((ROOT / "results" / "lesson_seconds.json").read_text(encoding="utf-8"))
-    assert set(recorded["lessons"]) == {source.stem for source in SOURCES}
-    for lesson, seconds in recorded["lessons"].items():
-        assert seconds <= (150 if lesson.startswith("05") else 60), lesson
+def test_every_lesson_was_timed_and_keeps_to_the_budget_in_its_header():
+    """Recorded seconds, measured once by tools/build_lessons.py; a tenth more than the budget is what one run may vary by."""
+    seconds = lesson_seconds.recorded(ROOT)["lessons"]
+    missing = {source.stem[:2] for source in SOURCES} - {name[:2] for name in seconds}
+    assert not missing, f"run: python tools/build_lessons.py {' '.join(sorted(missing))} --execute"
+    assert set(seconds) == {source.stem for source in SOURCES}
+    for source in SOURCES:
+        assert seconds[source.stem] <= 1.1 * about(source)["cpu_seconds"], source.stem
 
 
 # ---- the exported page ----

@@ -6,6 +6,7 @@ import re
 
 import jupytext
 import nbformat
+import yaml
 
 from course_lib.checks.quiz import QuizError
 from course_lib.checks.quiz import read as read_quiz
@@ -15,8 +16,17 @@ CHECK = re.compile(r'(\w+) = check\("(\d+)\.\d+", \1\)')
 
 
 def header(source):
-    """What the header of a source says: {"question": ..., "minutes": ..., ...}."""
-    return jupytext.read(source).metadata["course"]
+    """What the header of a source says: {"question": ..., "minutes": ..., ...}; SystemExit, in words, if it cannot be read."""
+    try:
+        lines = source.read_text(encoding="utf-8").split("# ---\n")[1]
+        return yaml.safe_load(re.sub(r"^# ?", "", lines, flags=re.M))["jupyter"]["course"]
+    except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
+        where = getattr(error, "problem_mark", None)
+        place = f", line {where.line + 2}" if where else ""
+        raise SystemExit(
+            f"{source.parent.name}/{source.name}: its header{place} cannot be read as YAML. It stands at the top between two "
+            "lines `# ---`; a text with a colon in it needs quotes."
+        ) from None
 
 
 def read(source):

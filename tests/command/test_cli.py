@@ -129,12 +129,6 @@ def test_the_lessons_that_are_named_for_workshops_exist():
         assert list((ROOT / "lessons").glob(f"{number}_*.ipynb")), number
 
 
-def test_the_workshop_of_90_minutes_fits_into_90_minutes():
-    minutes = dict(re.findall(r"^\| \[(\d\d)\].*?\| [^|]* \| (\d+) \|", README, re.M))
-    chosen = re.search(r"\*\*90 minutes\*\*: ([^.]*)", README)[1]
-    assert sum(int(minutes[number]) for number in re.findall(r"\d\d", chosen)) <= 90
-
-
 def test_the_licences_are_those_that_the_package_declares():
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")
     assert "CC BY 4.0" in (ROOT / "LICENSE-LESSONS").read_text(encoding="utf-8")
