@@ -88,3 +88,28 @@ def test_a_header_that_cannot_be_read_is_named(root, old, new, part):
     with pytest.raises(SystemExit) as ended:
         readme.table(path.parents[1])
     assert part in str(ended.value)
+
+
+def tree():
+    """[(path, what is said of it)] of the tree in README.md."""
+    block = re.search(r"^```\n(README\.md .*?)^```", README, re.M | re.S)[1]
+    rows, folder = [], ""
+    for line in block.splitlines():
+        names, what = re.fullmatch(r"( *\S+(?:  ?\S+/)*) {2,}(\S.*)", line).groups()
+        inside = names.startswith("  ")
+        folder = folder if inside else names.strip()
+        rows += [((folder if inside else "") + name, what) for name in names.split()]
+    return rows
+
+
+def test_the_tree_of_the_repository_names_what_is_there():
+    rows = tree()
+    assert 12 <= len({what for _, what in rows}) <= 18
+    for path, what in rows:
+        assert (ROOT / path).exists(), f"the tree in README.md names {path}"
+        assert path.endswith("/") == (ROOT / path).is_dir()
+        for named in re.findall(r"[\w/]+\.(?:py|txt|ipynb|md)\b", what):
+            assert "NN" in named or (ROOT / path / named).exists() or (ROOT / named).exists(), f"{path}: {named}"
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
+    ours = folders - {"workspace", "artefacts", "data", "build"} - {path.name for path in ROOT.glob("*.egg-info")}
+    assert ours <= {path.strip("/") for path, _ in rows}, "a folder at the top that the tree does not name"
