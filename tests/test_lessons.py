@@ -133,7 +133,8 @@ def test_the_header_says_the_question_the_minutes_and_what_is_shown(source):
 def test_what_is_no_draft_holds_nothing_that_is_still_to_do(source):
     """A draft, `draft: true` in its header, may have one exercise alone, and the sentences of the skeleton."""
     if not about(source).get("draft"):
-        assert "TODO" not in source.read_text(encoding="utf-8")
+        left = [n for n, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1) if "TODO" in line]
+        assert not left, f"{source.name} is no draft and says TODO in lines {left}"
 
 
 @every_lesson
@@ -170,7 +171,9 @@ def test_each_exercise_has_its_heading_its_stub_its_check_and_its_hint(source):
     headings = {number: rest for number, *rest in re.findall(heading, prose(source), re.M)}
     exercises = checks(source)
     few, many = (1, 7) if source.stem.startswith("00") or about(source).get("draft") else (4, 7)
-    assert few <= len(exercises) <= many
+    assert few <= len(exercises) <= many, (
+        f"{few} to {many} exercises; 1 is enough in a draft (`draft: true` in the header)"
+    )
     assert list(headings) == list(exercises), "a heading reads: ### Exercise 1.2 · name · 6 minutes · difficulty ●●○"
     for number, (minutes, difficulty) in headings.items():
         assert (int(minutes), difficulty.count("●")) == (exercises[number].minutes, exercises[number].difficulty), (

@@ -76,7 +76,7 @@ def main(arguments):
     number = arguments[0].zfill(2)
     print("wrote", "\n      ".join(paths))
     print(f"next: python tools/build_lessons.py {number} --execute")
-    print("then: python tools/readme.py, and step 2 of CONTRIBUTING.md")
+    print("then: python tools/readme.py, and go on with step 3 in CONTRIBUTING.md")
     return 0
 
 
