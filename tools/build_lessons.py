@@ -45,6 +45,7 @@ SECONDS_PER_CELL = 600
 
 
 def solution(source):
+    """The solved notebook, without outputs; with what a talk shows of it, where the source has slides."""
     cells = read(source)
     talk = any("slide" in tags(cell) for cell in cells)
     for cell in cells:
@@ -56,6 +57,7 @@ def solution(source):
 
 
 def lesson(source):
+    """The learner's notebook: stubs for solutions, questions folded away, no notes for whoever teaches."""
     cells = [cell for cell in read(source) if not {"solution-only", "teacher"} & set(tags(cell))]
     for cell in cells:
         cell.source = _with_next(source, REGION.sub(STUB, cell.source))
@@ -101,6 +103,7 @@ def stored(path):
 
 
 def write(nb, path):
+    """Write the notebook, and say so."""
     nbformat.validate(nb)
     path.parent.mkdir(exist_ok=True)
     path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8", newline="\n")
@@ -173,6 +176,7 @@ def tidy(nb):
 
 
 def main(arguments=None):
+    """Do what the arguments ask; returns 1 where something is wrong or stale, and says what."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--execute", action="store_true", help="run the solutions too")
     parser.add_argument("--check", action="store_true", help="change nothing; name what is stale")

@@ -7,6 +7,7 @@ from tests.answers import Answers
 
 
 def in_steps(a, b):
+    """Row by row, each square sum as a dot product."""
     total = 0
     for row, other in zip(a, b, strict=True):
         total = total + torch.dot(row - other, row - other)

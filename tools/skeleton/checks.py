@@ -9,6 +9,7 @@ from course_lib.checks.table import Case, Table
 
 
 def distance(a, b):
+    """The mean squared difference of two batches. a, b (B, D) -> ()."""
     return (a - b).square().mean()
 
 
