@@ -99,6 +99,18 @@ def test_an_init_only_hands_names_on():
             assert said or listed or isinstance(node, ast.ImportFrom), f"{name(folder)}: line {node.lineno}"
 
 
+def test_all_sql_of_the_vault_is_in_its_ledger():
+    sql = re.compile(r"\b(SELECT .+ FROM|INSERT (OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA|CREATE TABLE)\b", re.S)
+    for path in (LIBRARY / "vault").rglob("*.py"):
+        if "ledger" not in path.parts:
+            nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+            found = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            found = [text for text in found if sql.search(text)]
+            assert not found, f"{path.relative_to(LIBRARY)}: {found[0][:80]}"
+            reached = {n.attr for n in nodes if isinstance(n, ast.Attribute)} & {"reader", "writer"}
+            assert not reached, f"{path.relative_to(LIBRARY)} reaches for the ledger's {reached}, and it has verbs"
+
+
 def test_no_file_imports_relatively():
     for path in LIBRARY.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -4,10 +4,10 @@ floor 0   refusal    why a question gets no answer, in words and as a status
           addresses  which are private, which is this computer, how much of one is written down
           limits     a token bucket by rows, on a clock that never goes back
           policy/    the one file that a team edits; what it does to an answer; in words
-          ledger/    one record per request, written by one thread, answered after it is committed; all SQL
           watch/     what is unusual about a key's questions, or a cohort's; which alarms are on
           answer     an answer on its way out, and as the ledger keeps it
-floor 1   keyring    keys, their rules; who is asking, and may they?
+floor 1   ledger/    one record per request, written by one thread, answered after it is committed; all SQL
+          keyring    keys, their rules; who is asking, and may they?
           honest/    honest users, simulated; how often they look unusual; what a policy takes from them
 floor 2   victims    the models behind the door
           door       one path for a question: key, limit, monitor, answer, policy, ledger, reply; no network

@@ -11,7 +11,7 @@ import numpy as np
 from course_lib.vault import refusal
 from course_lib.vault.addresses import truncated
 from course_lib.vault.answer import Reply, unpacked, use
-from course_lib.vault.ledger import Entry, Full
+from course_lib.vault.ledger import Entry
 from course_lib.vault.limits import Limit, Limits
 from course_lib.vault.policy import LARGEST_INPUT, MOST_ROWS, controls
 from course_lib.vault.refusal import Refusal
@@ -249,7 +249,7 @@ class Door:
                     self.known.add(hash((key.id, reply.id)))
             elif reply:
                 self.limits.give_back(limits, entry.rows)
-                reason = _why(entry)
+                reason = entry.outcome
                 if reason.type == "key-revoked" and key.revoked is None:
                     key.revoked = now  # by another process
             if reply:
@@ -281,15 +281,3 @@ def _count(rows):
     """How many rows somebody meant to ask, as far as can be told."""
     many = isinstance(rows, (list, tuple, np.ndarray)) and len(rows) and isinstance(rows[0], (list, tuple, np.ndarray))
     return len(rows) if many else 1
-
-
-def _why(entry):
-    """Why the transaction did not take an entry, for the one who asked."""
-    outcome = entry.outcome
-    if isinstance(outcome, Full):
-        return refusal.ledger_full(outcome)
-    if outcome.reason == "revoked":
-        return refusal.revoked()
-    if outcome.reason == "budget":
-        return refusal.budget_spent(outcome.spent, entry.budget, entry.rows)
-    return refusal.cohort_budget_spent(entry.cohort, outcome.spent, entry.cohort_budget, entry.rows)

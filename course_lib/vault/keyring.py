@@ -96,16 +96,14 @@ def check_name(what, value):
 
 
 class Keyring:
-    """now() gives seconds. What changes is written to the ledger first."""
+    """The keys of a class. now() gives seconds. What changes is written to the ledger first."""
 
     def __init__(self, ledger, class_name, now):
         self.ledger, self.class_name, self.now, self.by_hash, self.by_id = ledger, class_name, now, {}, {}
         self.first = {}  # pseudonym: the id of its first key
         self.making = threading.Lock()  # one key after the other: a pseudonym may hold so many
-        reader = ledger.reader()
-        for row in reader.execute("SELECT * FROM keys ORDER BY id"):
-            self._add(row["hash"], Key(row["id"], row["pseudonym"], row["cohort"], row["class"], *row[5:]))
-        reader.close()
+        for hashed, *fields in ledger.keys():
+            self._add(hashed, Key(*fields))
 
     def identify(self, token, scope=None):
         """The key of a token, if it may be used now, for that scope. Raises Refusal."""
@@ -141,19 +139,15 @@ class Keyring:
                 raise ValueError(
                     f"{pseudonym} holds {len(live)} keys, and the policy allows {per_person} per person; revoke one first"
                 )
-            row = hashed(token), pseudonym, cohort, self.class_name, scope, budget, now, expires
-            row = (*row, now if accepted else None)
-            columns = "hash, pseudonym, cohort, class, scope, budget, created, expires, accepted_rules"
-            insert = f"INSERT INTO keys ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"
-            i = self.ledger.change(lambda db: db.execute(insert, row).lastrowid)
-            self._add(row[0], Key(i, pseudonym, cohort, self.class_name, scope, budget, 0, now, expires, None, row[-1]))
+            who, accepted_rules = (pseudonym, cohort, self.class_name, scope, budget), now if accepted else None
+            i = self.ledger.new_key(hashed(token), *who, now, expires, accepted_rules)
+            self._add(hashed(token), Key(i, *who, 0, now, expires, None, accepted_rules))
         return token
 
-    def set(self, key, column, value):
+    def set(self, key, what, value):
         """Change one thing of a key: revoked, expires, accepted_rules or cohort."""
-        assert column in ("revoked", "expires", "accepted_rules", "cohort")
-        self.ledger.change(lambda db: db.execute(f"UPDATE keys SET {column} = ? WHERE id = ?", (value, key.id)))
-        setattr(key, column, value)
+        self.ledger.set_key(key.id, what, value)
+        setattr(key, what, value)
 
     def get(self, key_id):
         """The key with that id. Raises KeyError, in words."""

@@ -11,7 +11,7 @@ from course_lib.vault import policy, refusal
 from course_lib.vault.door import Door
 from course_lib.vault.honest import rate
 from course_lib.vault.keyring import MOST_HOURS, Keyring, check_name
-from course_lib.vault.ledger import Books, Full, Ledger, LedgerError
+from course_lib.vault.ledger import Books, Ledger, LedgerError
 from course_lib.vault.limits import Steady
 from course_lib.vault.policy import in_words
 from course_lib.vault.state import snapshot, usage
@@ -45,7 +45,8 @@ class Service(Door):
         self.folder = Path(folder)
         self.refused_policy = None  # {"line", "reason"} of the file's newest text, where it is no policy
         self.policy_path = Path(policy_path) if policy_path else self.folder / "policy.toml"
-        self.ledger = Ledger(folder, self._committed, serving, max_pages)
+        self.ledger = Ledger(folder, serving, max_pages)
+        self.ledger.on_commit(self._committed)
         try:
             self._open(class_name)
         except BaseException:
@@ -82,19 +83,12 @@ class Service(Door):
         self._adopt(self.policy)
 
     def _read_prices(self):
-        reader = self.ledger.reader()
-        for row in reader.execute("SELECT version, text FROM policies"):
+        for version, text in self.ledger.policies():
             with contextlib.suppress(policy.PolicyError):  # of an older course, say
-                self.prices[row["version"]] = policy.parse(row["text"]).price.cents_per_1000_rows
-        reader.close()
+                self.prices[version] = policy.parse(text).price.cents_per_1000_rows
 
     def _meta(self, class_name):
-        def work(db):
-            for item in (("class", class_name or "demo"), ("secret", secrets.token_bytes(32))):
-                db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", item)
-            return dict(db.execute("SELECT name, value FROM meta"))
-
-        meta = self.ledger.change(work)
+        meta = self.ledger.meta({"class": class_name or "demo", "secret": secrets.token_bytes(32)})
         if class_name and class_name != meta["class"]:
             sentence = f"{self.folder} is the vault of the class {meta['class']}, not of {class_name}"
             raise LedgerError(f"{sentence}; name another folder")
@@ -108,7 +102,7 @@ class Service(Door):
         """The holder of this key has read the rules of engagement and accepts them."""
         key = self.identify(token)
         if key.accepted_rules is None:
-            self._written(self.keyring.set, key, "accepted_rules", self.clock())
+            self.keyring.set(key, "accepted_rules", self.clock())
 
     def usage(self, token):
         """What a key has used, and what it has left."""
@@ -154,7 +148,7 @@ class Service(Door):
                 raise ValueError(f"the class {self.class_name} has ended; give this key hours of its own")
             expires = self.ends
         per_person = self.policy.identity.keys_per_person if scope != "instructor" else 0
-        return self._written(self.keyring.new, pseudonym, cohort, scope, budget, expires, per_person, accepted)
+        return self.keyring.new(pseudonym, cohort, scope, budget, expires, per_person, accepted)
 
     def end_in(self, hours):
         """What new_key takes as `expires`: so many hours from now, by the vault's clock. Raises ValueError."""
@@ -164,8 +158,7 @@ class Service(Door):
 
     def set_end(self, at):
         """Learners' keys that are made from now on, with no end of their own, end then: seconds since 1970."""
-        put = "INSERT OR REPLACE INTO meta VALUES ('ends', ?)"
-        self._written(self.ledger.change, lambda db: db.execute(put, (at,)) and None)
+        self.ledger.set_meta("ends", at)
         self.ends = at
 
     def keys(self):
@@ -176,12 +169,12 @@ class Service(Door):
         """From now on this key opens nothing, not even the reply to an earlier question."""
         key = self.keyring.get(key_id)
         key.revoked = self.clock()  # at once, even where it cannot be written
-        self._written(self.keyring.set, key, "revoked", key.revoked)
+        self.keyring.set(key, "revoked", key.revoked)
 
     def set_cohort(self, key_id, cohort):
         """This key acts together with those of that cohort, from its next question on. Raises KeyError or ValueError."""
         check_name("a cohort", cohort)
-        self._written(self.keyring.set, self.keyring.get(key_id), "cohort", cohort)
+        self.keyring.set(self.keyring.get(key_id), "cohort", cohort)
 
     def expire(self, class_name):
         """The class is over: its learners' keys expire now. The instructor's still opens the page, to look and to stop."""
@@ -189,14 +182,14 @@ class Service(Door):
         self.ledger.set_clock(now)
         ours = [key for key in list(self.keyring.by_id.values()) if key.class_name == class_name]
         for key in [key for key in ours if "instructor" not in key.scope.split()]:
-            self._written(self.keyring.set, key, "expires", now)
+            self.keyring.set(key, "expires", now)
 
     def forget(self, pseudonym):
         """Delete who it was: the keys' name, addresses, request ids, features and answers. Counts and charges stay.
 
         Raises KeyError, in words, where no key has that name: a slip of the pen must not look done.
         """
-        if not self._written(self.ledger.forget, pseudonym, self.clock()):
+        if not self.ledger.forget(pseudonym, self.clock()):
             raise KeyError(f"no key belongs to {pseudonym!r}; the page has every name, as it is written")
         self.keyring.forget(pseudonym)
 
@@ -204,7 +197,7 @@ class Service(Door):
         """After a person has looked: the alarms of a key, or of a cohort, end, and its numbers start afresh."""
         subject = ("cohort", cohort) if key_id is None else ("key", self.keyring.get(key_id).id)
         with self.lock:
-            self._written(self.watchers.pardon, subject, self.clock())
+            self.watchers.pardon(subject, self.clock())
             self.unanswered.clear()  # a fresh start counts whatever comes
 
     def pause(self, paused=True):
@@ -247,7 +240,7 @@ class Service(Door):
             self.policy, self.refused_policy, now = new, None, self.clock()
             self.prices[new.version] = new.price.cents_per_1000_rows
             self.limits_of.clear()
-            self.ledger.note("INSERT OR IGNORE INTO policies VALUES (?, ?, ?)", (new.version, now, new.text))
+            self.ledger.adopt_policy(new.version, now, new.text)
             self.watchers.judge_all(new.monitor, now)
 
     def _false_alarm_rate(self, per, model, statistic, threshold):
@@ -257,12 +250,6 @@ class Service(Door):
             return None
         shares = rate(extremes, per, statistic, threshold)
         return sum(shares.values()) / len(shares)
-
-    def _written(self, work, *arguments):
-        try:
-            return work(*arguments)
-        except Full as error:
-            raise refusal.ledger_full(error) from None
 
 
 def _write(path, text):

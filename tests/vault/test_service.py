@@ -488,7 +488,7 @@ def test_a_full_ledger_answers_503_charges_nothing_and_recovers(world):
     statuses = [w.status(20, f"id{i}", start=i)[0] for i in range(100)]
     assert 200 in statuses and statuses[-1] == 503
     assert w.service.usage(w.token)["spent"] == 20 * statuses.count(200)
-    w.service.ledger.change(lambda db: db.execute("PRAGMA max_page_count = 1000") and None)
+    w.service.ledger.writer.change(lambda db: db.execute("PRAGMA max_page_count = 1000") and None)
     assert w.status(20, "id99", start=99) == (200, None)
     reader = w.service.ledger.reader()
     assert reader.execute("SELECT sum(charged) FROM requests").fetchone()[0] == w.service.usage(w.token)["spent"]

@@ -25,23 +25,12 @@ from course_lib.vault.board import submission
 from course_lib.vault.honest import honest_cost
 from course_lib.vault.http import response
 from course_lib.vault.http.request import bearer, read_body
-from course_lib.vault.ledger import Full
 from course_lib.vault.refusal import Refusal
 
 PER_HOUR, TRIES_PER_HOUR = 6, 60  # scored submissions of a pseudonym; with those that could not be read
 HOUR = 3600.0
 COPIES = 10_000  # versions of pictures that a copy is scored on
-COLUMNS = (
-    "at key model architecture agreement agreement_low agreement_high accuracy accuracy_low accuracy_high "
-    "questions cents policy sha256 cohort_questions"
-).split()
 SHARES = ("agreement", "accuracy")
-MARKS = ", ".join("?" * len(COLUMNS))
-ASKED = """  -- rows that a model answered, to any key of a pseudonym; to any key of it or of its cohort
-SELECT coalesce(sum(CASE WHEN k.pseudonym = :who THEN r.charged END), 0), coalesce(sum(r.charged), 0)
-FROM requests r JOIN keys k ON k.id = r.key
-WHERE (k.pseudonym = :who OR k.cohort = :cohort) AND r.model = :model AND r.status = 200
-"""
 
 
 def points(shares):
@@ -57,22 +46,10 @@ class Leaderboard:
         self.lock, self.pictures = threading.Lock(), {}
         self.best, self.scored = {}, {}  # by (key, model): its best row, and how many were scored
         self.tries = {}  # by key: [(when, its row where it was scored)] of the last hour; a restart gives nobody six more
-        self.seed, rows, self.costs = service.ledger.change(self._begin)
-        now = service.clock()
-        for row in rows:
+        self.seed = service.ledger.meta({"judge_seed": secrets.randbits(31)})["judge_seed"]
+        self.costs, now = service.ledger.honest_costs(), service.clock()
+        for row in service.ledger.submissions():
             self._count(row, min(row["at"], now))  # the clock may have been ahead, and put right since
-
-    def _begin(self, db):
-        if "cohort_questions" not in [row[1] for row in db.execute("PRAGMA table_info(submissions)")]:  # an older vault
-            db.execute("ALTER TABLE submissions ADD COLUMN cohort_questions INTEGER NOT NULL DEFAULT 0")
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('judge_seed', ?)", (secrets.randbits(31),))
-        seed = db.execute("SELECT value FROM meta WHERE name = 'judge_seed'").fetchone()[0]
-        rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM submissions ORDER BY id").fetchall()
-        costs = db.execute(
-            "SELECT policy, model, label_lost, confidence_lost FROM honest_cost ORDER BY rowid"
-        ).fetchall()
-        costs = {(cost[0], cost[1]): tuple(cost)[2:] for cost in costs}
-        return seed, [dict(zip(COLUMNS, row, strict=True)) for row in rows], costs
 
     def _count(self, row, at):
         who = row["key"], row["model"]
@@ -105,13 +82,17 @@ class Leaderboard:
                 self.tries.setdefault(key.id, []).append((self.service.clock(), None))
                 raise Refusal(422, str(error), "not-a-submission") from None
             self._policies()  # so that a copy's policy has its cost beside it, whether or not anybody looked at the page
-            now, (questions, together) = self.service.clock(), self._asked(key, model)
-            shares = [share for one in (agreement, accuracy) for share in (one.value, one.low, one.high)]
-            policy = self.service.policy
-            cents = round(questions * policy.price.cents_per_1000_rows / 1000, 6)
-            used = questions, cents, policy.version, digest, together
-            row = dict(zip(COLUMNS, (now, key.id, model, architecture, *shares, *used), strict=True))
-            self._write(f"INSERT INTO submissions ({', '.join(row)}) VALUES ({MARKS})", [tuple(row.values())])
+            now, policy = self.service.clock(), self.service.policy
+            questions, together = self.service.ledger.asked(key.pseudonym, key.cohort, model)
+            row = {
+                **{"at": now, "key": key.id, "model": model, "architecture": architecture},
+                **_kept("agreement", agreement),
+                **_kept("accuracy", accuracy),
+                **{"questions": questions, "cohort_questions": together},
+                **{"cents": round(questions * policy.price.cents_per_1000_rows / 1000, 6)},
+                **{"policy": policy.version, "sha256": digest},
+            }
+            self.service.ledger.add_submission(row)
             self._count(row, now)
             return self._reply(row, self._tries(key.pseudonym, now), again=False)
 
@@ -125,22 +106,6 @@ class Leaderboard:
             **{"questions": row["questions"], "cents": row["cents"], "policy_version": row["policy"]},
             **{"left_this_hour": PER_HOUR - sum(scored is not None for _, scored in tries), "scored_before": again},
         }
-
-    def _asked(self, key, model):
-        """Rows that this model answered: to all keys of the key's pseudonym, and to those and all others of its cohort."""
-        reader = self.service.ledger.reader()
-        try:
-            return tuple(reader.execute(ASKED, {"who": key.pseudonym, "cohort": key.cohort, "model": model}).fetchone())
-        finally:
-            reader.close()
-
-    def _write(self, statement, rows):
-        try:
-            self.service.ledger.change(lambda db: db.executemany(statement, rows))
-        except Full as error:
-            raise Refusal(
-                503, f"the ledger cannot be written ({error}); try again", "ledger-full", retry_after=5
-            ) from None
 
     def _tries(self, pseudonym, now):
         """[(when, its row or None)] of the last hour by all keys of a pseudonym, the oldest first."""
@@ -192,22 +157,26 @@ class Leaderboard:
 
     def _policies(self):
         """What each policy costs honest users: measured when it is first seen in force, and kept."""
-        version, new = self.service.policy.version, []
+        version, new = self.service.policy.version, {}
         for model in self.service.victims:
             if (version, model) not in self.costs:
                 lost = honest_cost(self.service, model, self._judge(model)[0])
                 if self.service.policy.version != version:  # it changed meanwhile: whose cost was that?
                     break
-                self.costs[version, model] = lost
-                new.append((version, model, *lost))
+                self.costs[version, model] = new[version, model] = lost
         if new:
             with contextlib.suppress(Refusal):  # a ledger that is full: measured again after the next start
-                self._write("INSERT OR IGNORE INTO honest_cost VALUES (?, ?, ?, ?)", new)
+                self.service.ledger.add_honest_costs(new)
         names = ("label_lost", "confidence_lost")
         return [
             {"policy": p, "model": m, **dict(zip(names, lost, strict=True))}
             for (p, m), lost in list(self.costs.items())
         ]
+
+
+def _kept(share, estimate):
+    """An Estimate as the ledger keeps it."""
+    return {share: estimate.value, f"{share}_low": estimate.low, f"{share}_high": estimate.high}
 
 
 def _shown(row, share):

@@ -24,9 +24,8 @@ from course_lib.vault.http import openapi
 from course_lib.vault.http.desk import desk
 from course_lib.vault.http.request import bearer, read_body, read_json, read_question, request_name
 from course_lib.vault.http.response import SAFE, problem_body, problem_headers, refusal_reply, reply
-from course_lib.vault.ledger import Full
 from course_lib.vault.policy import PolicyError
-from course_lib.vault.refusal import Refusal, ledger_full
+from course_lib.vault.refusal import Refusal
 
 log = logging.getLogger("vault")
 TRUSTED = 64 << 10  # bytes that are read before we know who asks
@@ -47,7 +46,6 @@ class App:
             routes=[*api_routes(self), *more],
             exception_handlers={
                 Refusal: refused,
-                Full: full,
                 HTTPException: not_found,
                 Exception: failed,
             },
@@ -201,10 +199,6 @@ async def not_found(request, error):
     detail = words.get(error.status_code, error.detail)
     slug = {404: "no-such-address", 405: "no-such-method"}.get(error.status_code, "refused")
     return refusal_reply(Refusal(error.status_code, detail, slug, headers=dict(error.headers or {})))
-
-
-async def full(request, error):
-    return refusal_reply(ledger_full(error))
 
 
 async def failed(request, error):

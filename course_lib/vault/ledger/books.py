@@ -14,18 +14,11 @@ class Books:
         self.rows, self.requests, self.refused = Counter(), Counter(), Counter()  # by key's id
         self.cohort_rows, self.lock = Counter(), threading.Lock()
         self.seconds = deque(maxlen=SECONDS)  # [second, {key: rows}, {cohort: rows}]
-        reader = ledger.reader()
-        for row in reader.execute(
-            "SELECT key, count(*) AS n, sum(charged) AS rows FROM requests WHERE status = 200 GROUP BY key"
-        ):
-            self.requests[row["key"]], self.rows[row["key"]] = row["n"], row["rows"]
-        for row in reader.execute(
-            "SELECT cohort, sum(charged) AS rows FROM requests WHERE status = 200 GROUP BY cohort"
-        ):
-            self.cohort_rows[row["cohort"]] = row["rows"]
-        for row in reader.execute("SELECT key, sum(requests) AS n FROM refusals GROUP BY key"):
-            self.refused[row["key"]] = row["n"]
-        reader.close()
+        keys, cohorts, refused = ledger.totals()
+        for key, requests, rows in keys:
+            self.requests[key], self.rows[key] = requests, rows
+        self.cohort_rows.update(dict(cohorts))
+        self.refused.update(dict(refused))
 
     def refuse(self, key):
         """A request was refused; by several threads, unlike answers, which the ledger's one writer counts."""

@@ -1,6 +1,8 @@
-"""What every ledger keeps and says, whatever it is written in: an entry, and why one was not taken."""
+"""What every ledger keeps of a question, whatever it is written in; and why a folder cannot be served."""
 
 from dataclasses import dataclass
+
+from course_lib.vault.refusal import Refusal
 
 
 class LedgerError(Exception):
@@ -10,23 +12,12 @@ class LedgerError(Exception):
         return [f"LedgerError: {self}"]
 
 
-class Full(Exception):
-    """It could not be written; nothing of it is in the ledger."""
-
-
-class Refused(Exception):
-    """The transaction would not have it. reason: "revoked", "budget" or "cohort budget"; spent: the key's rows so far."""
-
-    def __init__(self, reason, spent=0):
-        super().__init__(reason)
-        self.reason, self.spent = reason, spent
-
-
 @dataclass(slots=True)
 class Entry:
     """One request. `charged` rows are charged to key and cohort. spent and budget_left are the transaction's to fill in.
 
-    outcome: None once it is in the ledger, else why it is not. context is the caller's, and not stored.
+    outcome: None once it is in the ledger, else the Refusal that says why it is not: key-revoked, budget-spent,
+    cohort-budget-spent, ledger-full. context is the caller's, and not stored.
     """
 
     at: float
@@ -48,5 +39,5 @@ class Entry:
     cohort_budget: int | None = None
     spent: int | None = None
     budget_left: int | None = None
-    outcome: Exception | None = None
+    outcome: Refusal | None = None
     context: object = None

@@ -48,19 +48,11 @@ class Watchers:
         self.eyes, self.ledger, self.rate = eyes, ledger, rate
         self.watches, self.ended = {}, deque(maxlen=SHOWN)
         self.on = {}  # subject: {(model, statistic): Alarm}
-        reader = ledger.reader()
-        rows = reader.execute("SELECT * FROM alarms ORDER BY ended, id").fetchall()
-        self.pardons = {
-            (row["per"], int(row["who"]) if row["per"] == "key" else row["who"]): row["last"]
-            for row in reader.execute("SELECT per, who, max(after) AS last FROM pardons GROUP BY per, who")
-        }
-        reader.close()
-        self.next, self.count = max((row["id"] for row in rows), default=0) + 1, len(rows)
-        for row in rows:
-            who = row["key"] if row["per"] == "key" else row["cohort"]
-            alarm = Alarm(row["id"], row["at"], row["per"], who, *row[5:])
+        self.pardons, alarms = ledger.pardons(), [Alarm(*row) for row in ledger.alarms()]
+        self.next, self.count = max((alarm.id for alarm in alarms), default=0) + 1, len(alarms)
+        for alarm in alarms:
             if alarm.ended is None:
-                self.on.setdefault((alarm.per, who), {})[alarm.model, alarm.statistic] = alarm
+                self.on.setdefault((alarm.per, alarm.who), {})[alarm.model, alarm.statistic] = alarm
             else:
                 self.ended.append(alarm)
 
@@ -105,16 +97,11 @@ class Watchers:
 
     def pardon(self, subject, now):
         """A person has looked: alarms end, and the subject's numbers start afresh, also after a restart."""
-        per, who = subject
         for alarm in self.alarmed([subject]):
             self._end(subject, alarm, now)
         for key in [key for key in self.watches if key[0] == subject]:
             del self.watches[key]
-        self.ledger.change(
-            lambda db: db.execute(
-                "INSERT INTO pardons SELECT ?, ?, ?, coalesce(max(id), 0) FROM requests", (now, per, str(who))
-            )
-        )
+        self.ledger.pardon(subject, now)
 
     def numbers(self, subject):
         """{model: {statistic: value}} of a subject, for people."""
@@ -144,12 +131,7 @@ class Watchers:
     def _begin(self, subject, alarm):
         self.next, self.count = self.next + 1, self.count + 1
         self.on.setdefault(subject, {})[alarm.model, alarm.statistic] = alarm
-        key, cohort = (alarm.who, None) if alarm.per == "key" else (None, alarm.who)
-        self.ledger.note(
-            "INSERT INTO alarms VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
-            (alarm.id, alarm.at, alarm.per, key, cohort, alarm.model, alarm.statistic, float(alarm.value),
-             float(alarm.threshold), alarm.false_alarm_rate, alarm.action, alarm.rows),
-        )  # fmt: skip
+        self.ledger.begin_alarm(alarm)
 
     def _end(self, subject, alarm, now):
         alarm.ended = now
@@ -157,7 +139,7 @@ class Watchers:
         del self.on[subject][alarm.model, alarm.statistic]
         if not self.on[subject]:
             del self.on[subject]
-        self.ledger.note("UPDATE alarms SET ended = ? WHERE id = ?", (now, alarm.id))
+        self.ledger.end_alarm(alarm)
 
 
 class Unanswered:

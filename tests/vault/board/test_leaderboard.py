@@ -1,6 +1,7 @@
 """The leaderboard says the truth in whole points, and gives a thief no more than that."""
 
 import asyncio
+import sqlite3
 
 import jsonschema
 import numpy as np
@@ -12,8 +13,8 @@ from course_lib.data import arena
 from course_lib.measure import by_base, clustered
 from course_lib.vault.board import HOUR, PER_HOUR, TRIES_PER_HOUR, Leaderboard, leaderboard, submission
 from course_lib.vault.http import openapi
-from course_lib.vault.ledger import Full, tables
-from course_lib.vault.refusal import Refusal
+from course_lib.vault.ledger import tables
+from course_lib.vault.refusal import Refusal, ledger_full
 from course_lib.vault.service import Service
 from tests.vault.asking import BIAS, VICTIMS, WEIGHT, ask, mounted, probs
 from tests.vault.world import Clock
@@ -318,19 +319,23 @@ def test_a_restart_keeps_the_board_as_it_was(tmp_path, clock):
 def test_a_board_from_before_cohorts_were_counted_is_opened_and_kept(tmp_path, clock):
     service = Service(tmp_path, clock=clock, victims=VICTIMS, class_name="spring")
     Leaderboard(service, copies=500).submit(key(service, questions=5), "digits-linear", EXACT)
-    service.ledger.change(lambda db: db.execute("ALTER TABLE submissions DROP COLUMN cohort_questions"))
+    service.close()
+    db = sqlite3.connect(service.ledger.path)
+    db.execute("ALTER TABLE submissions DROP COLUMN cohort_questions")
+    db.close()
+    service = Service(tmp_path, clock=clock, victims=VICTIMS)
     (entry,) = Leaderboard(service, copies=500).board(service.keys())["entries"]
     assert (entry["who"], entry["questions"], entry["cohort_questions"]) == ("ada", 5, 0)
     service.close()
 
 
 def test_a_ledger_that_takes_no_more_refuses_a_copy_in_words(service, board, monkeypatch):
-    def full(work):
-        raise Full("the disk is full")
+    def full(_):
+        raise ledger_full("the disk is full")
 
     token = key(service)
     board.board([])
-    monkeypatch.setattr(service.ledger, "change", full)
+    monkeypatch.setattr(service.ledger, "add_submission", full)
     with pytest.raises(Refusal, match="cannot be written") as error:
         board.submit(token, "digits-linear", EXACT)
     assert error.value.status == 503 and board.board(service.keys())["entries"] == []

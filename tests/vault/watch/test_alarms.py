@@ -134,7 +134,7 @@ def test_asking_again_what_a_full_ledger_refused_is_no_repetition(world):
         assert len(got) < 500
     rows = ODD[:20]
     assert {w.status(rows) for _ in range(30)} == {(503, "ledger-full")}
-    w.service.ledger.change(lambda db: db.execute("PRAGMA max_page_count = 1000") and None)
+    w.service.ledger.writer.change(lambda db: db.execute("PRAGMA max_page_count = 1000") and None)
     assert w.status(rows) == (200, None) and alarms(w) == []
     seen, spent = w.service.watchers.watches[("key", 1), "toy"].rows, w.service.usage(w.token)["spent"]
     assert seen == spent + 20  # also those that were refused, and not asked again
