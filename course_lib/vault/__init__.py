@@ -8,11 +8,13 @@ floor 0   refusal    why a question gets no answer, in words and as a status
           answer     an answer on its way out, and as the ledger keeps it
 floor 1   ledger/    one record per request, written by one thread, answered after it is committed; all SQL
           keyring    keys, their rules; who is asking, and may they?
+          question   rows of numbers for a model, or which sentence
+          in_force   the policy, paused or closed, and what follows for a key
           honest/    honest users, simulated; how often they look unusual; what a policy takes from them
 floor 2   victims    the models behind the door
           door       one path for a question: key, limit, monitor, answer, policy, ledger, reply; no network
-          state      what the page shows, as one dict
-floor 3   service    the vault around the door, in a folder: keys, policy, what an instructor may do
+          state      what the page shows and what a key may know, as dicts
+floor 3   service    a vault in a folder: its door, and around it keys, policy, what an instructor may do
 floor 4   http/      the API: requests, replies, routes, their description, the server
 floor 5   board/     how close each copy came, and what the policy cost
           page/      what the class sees live, and the instructor's view

@@ -8,30 +8,31 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from course_lib.vault import refusal
+from course_lib.vault import question, refusal
 from course_lib.vault.addresses import truncated
 from course_lib.vault.answer import Reply, unpacked, use
 from course_lib.vault.ledger import Entry
-from course_lib.vault.limits import Limit, Limits
-from course_lib.vault.policy import LARGEST_INPUT, MOST_ROWS, controls
+from course_lib.vault.policy import controls
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.watch import Unanswered
 
 
 class Door:
-    """What every question passes. service.py fills in ledger, keyring, books, watchers, secret and policy.
+    """What every question passes. Ledger, limits, keyring, books and watchers are what it stands on: others with the same verbs do.
 
+    victims: {model: Victim}. in_force: InForce. secret: bytes, of the keyed noise and of networks' names. clock: seconds.
     deliver(pairs): how futures are settled after a COMMIT, in the writer's thread; pairs of (future, Reply or Refusal).
     A server replaces it, to wake its loop once for a whole group.
     """
 
-    def __init__(self, victims, clock):
-        self.victims, self.clock, self.limits = victims, clock, Limits()
-        self.lock, self.paused, self.closed = threading.Lock(), False, False
+    def __init__(self, ledger, limits, keyring, books, watchers, victims, in_force, secret, clock):
+        self.ledger, self.limits, self.keyring, self.books, self.watchers = ledger, limits, keyring, books, watchers
+        self.victims, self.in_force, self.secret, self.clock = victims, in_force, secret, clock
+        self.lock = threading.Lock()  # of whatever has an order: questions, policies, pardons, the end
         self.in_flight, self.known = {}, set()  # (key, request id): (body, future); hashes of ids that askers gave
         self.rng = np.random.default_rng()  # of the fresh noise; nobody shall foretell it
-        self.limits_of, self.prices, self.deliver = {}, {}, settle  # prices: {a policy's version: cents per 1,000 rows}
-        self.unanswered = Unanswered()  # by key and question
+        self.unanswered, self.deliver = Unanswered(), settle
+        ledger.on_commit(self._committed)
 
     def ask(self, token, model, rows, request_id=None, address="", scope="predict"):
         """A Future of the Reply to rows (B, D), settled after the ledger's COMMIT; a Refusal is its exception.
@@ -40,12 +41,12 @@ class Door:
         """
         future = Future()
         future.set_running_or_notify_cancel()  # what was taken is finished, whoever has stopped waiting
-        key, n = None, _count(rows)
+        key, n = None, question.meant(rows)
         try:
             key = self.keyring.identify(token, scope)
             if key.accepted_rules is None:
                 raise refusal.no_rules()
-            victim, x = self._question(model, rows)
+            victim, x = question.read(self.victims, model, rows, self.in_force.policy.limits.rows_per_request)
             with self.lock:  # whatever has an order: the ledger gets questions as the monitor saw them
                 return self._ask(key, victim, x, request_id, address, future)
         except Refusal as reason:
@@ -56,50 +57,49 @@ class Door:
     def controlled(self, name, x):
         """What an honest user would get for x (B, D) under the policy in force: probs (B, C). Uncharged, unlogged."""
         x = np.asarray(x, float).reshape(len(x), -1)
-        return controls.apply(self.victims[name].answer(x), x, self.policy, self.secret, self.rng)[0]
+        return controls.apply(self.victims[name].answer(x), x, self.in_force.policy, self.secret, self.rng)[0]
 
     def cohort_of(self, key, address):
         """The cohort that a key's question counts for, by the policy in force."""
-        by = self.policy.identity.cohort_by
+        by = self.in_force.policy.identity.cohort_by
         if by == "person":
             return f"person {self.keyring.first[key.pseudonym]}"
         if by == "address":
             return f"network {hmac.digest(self.secret, truncated(address).encode(), 'sha256').hex()[:6]}"
         return key.cohort
 
-    def budget(self, key):
-        """The rows that a key may ask in all, its own number or the policy's; None: any number."""
-        return key.budget if key.budget is not None else self.policy.limits.budget_per_key or None
+    def adopt(self, policy):
+        """Put a Policy into force, between two questions: it is written down, and alarms begin and end as it says."""
+        with self.lock:
+            now = self.clock()
+            self.in_force.adopt(policy)
+            self.ledger.adopt_policy(policy.version, now, policy.text)
+            self.watchers.judge_all(policy.monitor, now)
 
-    def price_under(self, version):
-        """Cents per 1,000 rows under an earlier policy; where that cannot be read any more, today's."""
-        return self.prices.get(version, self.policy.price.cents_per_1000_rows)
+    def pardon(self, subject):
+        """After a person has looked at ("key", 3), or ("cohort", "green"): its alarms end, its numbers start afresh."""
+        with self.lock:
+            self.watchers.pardon(subject, self.clock())
+            self.unanswered.clear()  # a fresh start counts whatever comes
 
-    def _question(self, model, rows):
-        """(the victim, the rows as (B, D) float64), or a Refusal that says what is wrong with them."""
-        victim = self.victims.get(model) if isinstance(model, str) else None
-        if victim is None:
-            raise refusal.no_model(model, self.victims)
-        d = victim.shape[0]
-        try:
-            x = np.asarray(rows)
-        except (ValueError, OverflowError):  # rows of several lengths
-            raise refusal.malformed(d, "rows of several lengths") from None
-        if x.dtype.kind not in "fiu":
-            raise refusal.malformed(d, "something else")
-        if x.ndim == 1:
-            x = x[None]
-        if x.ndim != 2 or x.shape[1] != d or not len(x):
-            raise refusal.malformed(d, f"the shape {' x '.join(map(str, x.shape))}")
-        if len(x) > MOST_ROWS:
-            raise refusal.too_many_rows(len(x), self.policy.limits.rows_per_request)
-        x = np.ascontiguousarray(x, float)
-        if not (x.max() <= LARGEST_INPUT and x.min() >= -LARGEST_INPUT):  # not a number is not, either
-            raise refusal.out_of_range(LARGEST_INPUT)
-        return victim, x
+    def replay(self, row, now):
+        """At the start, in order: a row of the ledger's history, so that limits, monitor and repetitions go on from there."""
+        subjects, at = (("key", row["key"]), ("cohort", row["cohort"])), min(row["at"], now)
+        if row["features"] is not None and row["model"] in self.victims:
+            self.watchers.replay(row["id"], subjects, row["model"], row["features"], at)
+        if row["request_id"] is not None:
+            self.known.add(hash((row["key"], row["request_id"])))
+        if row["charged"]:
+            for limit in self.in_force.limits(row["key"], row["cohort"]):
+                self.limits.replay(limit, row["rows"], at)
+
+    def close(self):
+        """From now on every question is refused; those that were taken are answered."""
+        with self.lock:
+            self.in_force.closed = True
 
     def _ask(self, key, victim, x, request_id, address, future):
-        now, n, force = self.clock(), len(x), self.policy
+        now, n, force = self.clock(), len(x), self.in_force.policy
         body = hashlib.blake2b(victim.name.encode(), digest_size=16)
         body.update(x)
         body = body.digest()
@@ -107,15 +107,15 @@ class Door:
             return earlier
         if n > force.limits.rows_per_request:  # only now: it may have taken more when this was asked first
             raise refusal.too_many_rows(n, force.limits.rows_per_request)
-        if self.paused or self.closed:
-            raise refusal.closing() if self.closed else refusal.paused()
+        if self.in_force.paused or self.in_force.closed:
+            raise refusal.closing() if self.in_force.closed else refusal.paused()
         cohort = self.cohort_of(key, address)
         subjects = (("key", key.id), ("cohort", cohort))
         limits = self._let_in(key, cohort, subjects, n, now)
         probs = victim.answer(x)
         features, reason, coarse = self._watched(key, victim, x, probs.argmax(1), subjects, now, body)
         entry = Entry(now, key.id, cohort, victim.name, n, force.version, truncated(address), body, features)
-        entry.budget, entry.cohort_budget = self.budget(key), force.limits.budget_per_cohort or None
+        entry.budget, entry.cohort_budget = self.in_force.budget(key), force.limits.budget_per_cohort or None
         if reason is None:
             reply = self._reply(victim, probs, x, coarse, request_id, limits, now, entry)
             cents = force.price.cents_per_1000_rows / 1000
@@ -136,7 +136,7 @@ class Door:
             other, future = flying
         elif hash((key.id, request_id)) in self.known and (row := self.ledger.stored(key.id, request_id)):
             other, future = row["body"], Future()
-            future.set_result(unpacked(row, self.price_under(row["policy"]) / 1000))
+            future.set_result(unpacked(row, self.in_force.price_under(row["policy"]) / 1000))
         else:
             return None
         if other != body:
@@ -145,17 +145,17 @@ class Door:
 
     def _let_in(self, key, cohort, subjects, n, now):
         """The limits that n rows were taken from, or a Refusal: unusual, spent, or too fast."""
-        settings, limits = self.policy.monitor, self._limits(key.id, cohort)
+        settings, limits = self.in_force.policy.monitor, self.in_force.limits(key.id, cohort)
         if settings.enabled and settings.action in ("block", "slow") and self.watchers.alarmed(subjects):
             alarms = self.watchers.judged(subjects, settings, now)  # an hour may have passed
             if alarms and settings.action == "block":
                 raise refusal.unusual(alarms[0])
             if alarms:
-                limits = (*limits, self._slow(key))
-        budget = self.budget(key)
+                limits = (*limits, self.in_force.slow(key.id))
+        budget = self.in_force.budget(key)
         if budget is not None and key.spent + n > budget:  # for sure; the transaction looks again
             raise refusal.budget_spent(key.spent, budget, n)
-        budget = self.policy.limits.budget_per_cohort
+        budget = self.in_force.policy.limits.budget_per_cohort
         if budget and (spent := self.books.cohort_rows[cohort]) + n > budget:
             raise refusal.cohort_budget_spent(cohort, spent, budget, n)
         self._take(limits, n, now)
@@ -166,7 +166,7 @@ class Door:
 
         A question that was refused after it had been seen, and comes again, is no new one: it is not watched twice.
         """
-        settings, reason = self.policy.monitor, None
+        settings, reason = self.in_force.policy.monitor, None
         if not settings.enabled:
             return None, None, False
         before = self.watchers.alarmed(subjects)
@@ -181,60 +181,30 @@ class Door:
                 if settings.action == "block":
                     raise refusal.unusual(alarms[0])
                 if settings.action == "slow":
-                    self._take((self._slow(key),), len(x), now)
+                    self._take((self.in_force.slow(key.id),), len(x), now)
             except Refusal as refused:
                 reason = refused
         return features, reason, bool(alarms) and settings.action == "coarsen"
 
     def _reply(self, victim, probs, x, coarse, request_id, limits, now, entry):
         """What leaves under the policy; the entry gets what the ledger keeps of it."""
-        force = self.policy
+        force = self.in_force.policy
         probs, sown = controls.apply(probs, x, force, self.secret, self.rng)
         output = "top_k" if force.output.top_k else "probabilities"
         if coarse or force.output.kind == "label":
             output = "label"
-        reply = Reply(
-            request_id or secrets.token_hex(8),
-            victim.name,
-            output,
-            probs.argmax(1),
-            probs,
-            force.version,
-            {},
-            self._headers(limits, now),
-        )
+        reply = Reply(request_id or secrets.token_hex(8), victim.name, output, probs.argmax(1), probs, force.version)
+        reply.headers = self.limits.headers(limits, now)
         if output == "label":
             reply.probs = None
         entry.status, entry.charged, entry.output, entry.request_id = 200, len(x), output, request_id
         entry.answers, entry.planted = reply.packed(), 0 if sown is None else int(sown.sum())
         return reply
 
-    def _limits(self, key_id, cohort):
-        """The limits in force for a key of a cohort."""
-        limits = self.limits_of.get((key_id, cohort))
-        if limits is None:
-            force = self.policy.limits
-            limits = (
-                Limit(("key", key_id), force.rows_per_minute_per_key, force.burst_per_key),
-                Limit(("cohort", cohort), force.rows_per_minute_per_cohort, force.burst_per_cohort),
-            )
-            limits = self.limits_of[key_id, cohort] = tuple(limit for limit in limits if limit.rate)
-        return limits
-
-    def _slow(self, key):
-        return Limit(("unusual key", key.id), self.policy.monitor.slow_rows_per_minute)
-
     def _take(self, limits, n, now):
         if limits and (refused := self.limits.take(limits, n, now)):
             limit, seconds = refused
-            raise refusal.too_fast(limit, n, seconds, self._headers([limit], now))
-
-    def _headers(self, limits, now):
-        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10); quotas are in rows."""
-        if not limits:
-            return {}
-        left = ", ".join([self.limits.left(limit, now) for limit in limits])
-        return {"RateLimit-Policy": ", ".join([limit.said for limit in limits]), "RateLimit": left}
+            raise refusal.too_fast(limit, n, seconds, self.limits.headers([limit], now))
 
     def _committed(self, entries):
         """In the writer's thread, after a COMMIT, or where it failed: count, and settle the futures."""
@@ -275,9 +245,3 @@ def settle(pairs):
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
-
-
-def _count(rows):
-    """How many rows somebody meant to ask, as far as can be told."""
-    many = isinstance(rows, (list, tuple, np.ndarray)) and len(rows) and isinstance(rows[0], (list, tuple, np.ndarray))
-    return len(rows) if many else 1

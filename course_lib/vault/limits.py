@@ -1,7 +1,7 @@
 """A token bucket by rows, and a clock that never goes back.
 
-What Redis would have to offer in place of Limits, for many processes: take (all buckets or none, in one step),
-give_back, and replay at the start.
+What Redis would have to offer in place of Limits, for many processes: take (all buckets or none, in one step), left,
+give_back, headers, and replay at the start.
 """
 
 import math
@@ -73,6 +73,13 @@ class Limits:
         with self.lock:
             rows = self._filled(limit, now)[0]
         return f'"{limit.who[0]}";r={int(rows)};t={math.ceil((limit.burst - rows) / limit.rate)}'
+
+    def headers(self, limits, now):
+        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10); quotas are in rows."""
+        if not limits:
+            return {}
+        left = ", ".join([self.left(limit, now) for limit in limits])
+        return {"RateLimit-Policy": ", ".join([limit.said for limit in limits]), "RateLimit": left}
 
     def give_back(self, limits, rows):
         """Undo a take, for a question that was not answered after all."""

@@ -1,25 +1,24 @@
-"""The vault without its network: the path of a question (door.py), and what a key's holder and an instructor may do."""
+"""The vault without its network: a door for questions (door.py), and around it what a key's holder and an instructor may do."""
 
 import contextlib
 import hashlib
-import os
 import secrets
 import time
 from pathlib import Path
 
-from course_lib.vault import policy, refusal
+from course_lib.files import whole
+from course_lib.vault import policy, refusal, state
 from course_lib.vault.door import Door
 from course_lib.vault.honest import rate
+from course_lib.vault.in_force import InForce
 from course_lib.vault.keyring import MOST_HOURS, Keyring, check_name
 from course_lib.vault.ledger import Books, Ledger, LedgerError
-from course_lib.vault.limits import Steady
-from course_lib.vault.policy import in_words
-from course_lib.vault.state import snapshot, usage
+from course_lib.vault.limits import Limits, Steady
 from course_lib.vault.watch import Eye, Watchers
 
 
-class Service(Door):
-    """A vault in a folder: vault.db, and policy.toml (written if missing). ask() is in door.py.
+class Service:
+    """A vault in a folder: vault.db, and policy.toml (written if missing). Its door: .door; what is in force: .in_force.
 
     clock() gives seconds since 1970; nothing else here reads a clock or sleeps. victims: {name: Victim}, else those that
     are trained on the set `data`. class_name: kept from the first start. serving: no other process may serve the folder.
@@ -41,12 +40,10 @@ class Service(Door):
             from course_lib.vault import victims as trained
 
             victims = trained.victims(data)
-        super().__init__(victims, Steady(clock))
-        self.folder = Path(folder)
+        self.victims, self.clock, self.folder = victims, Steady(clock), Path(folder)
         self.refused_policy = None  # {"line", "reason"} of the file's newest text, where it is no policy
         self.policy_path = Path(policy_path) if policy_path else self.folder / "policy.toml"
         self.ledger = Ledger(folder, serving, max_pages)
-        self.ledger.on_commit(self._committed)
         try:
             self._open(class_name)
         except BaseException:
@@ -62,30 +59,26 @@ class Service(Door):
         self.behind = max(0.0, newest - self.clock())  # seconds that the computer's clock is behind
         self.clock.not_before(newest)
         meta = self._meta(class_name)
-        self.class_name, self.secret, self.ends = meta["class"], meta["secret"], meta.get("ends")
+        self.class_name, secret, self.ends = meta["class"], meta["secret"], meta.get("ends")
         self.keyring, self.books = Keyring(self.ledger, self.class_name, self.clock), Books(self.ledger)
-        seed = int.from_bytes(hashlib.sha256(self.secret + b"projection").digest()[:8], "little")
+        seed = int.from_bytes(hashlib.sha256(secret + b"projection").digest()[:8], "little")
         eyes = {name: Eye(victim.reference, seed) for name, victim in self.victims.items()}
         self.watchers = Watchers(eyes, self.ledger, self._false_alarm_rate)
         if not self.policy_path.exists():
-            _write(self.policy_path, policy.default_text())
-        self.policy, now = policy.load(self.policy_path), self.clock()
+            self._write(policy.default_text())
+        self.in_force = InForce(policy.load(self.policy_path), self._prices())
+        stands_on = self.ledger, Limits(), self.keyring, self.books, self.watchers
+        self.door, now = Door(*stands_on, self.victims, self.in_force, secret, self.clock), self.clock()
         for row in self.ledger.history():
-            subjects, at = (("key", row["key"]), ("cohort", row["cohort"])), min(row["at"], now)
-            if row["features"] is not None and row["model"] in self.victims:
-                self.watchers.replay(row["id"], subjects, row["model"], row["features"], at)
-            if row["request_id"] is not None:
-                self.known.add(hash((row["key"], row["request_id"])))
-            if row["charged"]:
-                for limit in self._limits(row["key"], row["cohort"]):
-                    self.limits.replay(limit, row["rows"], at)
-        self._read_prices()
-        self._adopt(self.policy)
+            self.door.replay(row, now)
+        self.door.adopt(self.policy)
 
-    def _read_prices(self):
+    def _prices(self):
+        prices = {}
         for version, text in self.ledger.policies():
             with contextlib.suppress(policy.PolicyError):  # of an older course, say
-                self.prices[version] = policy.parse(text).price.cents_per_1000_rows
+                prices[version] = policy.parse(text).price.cents_per_1000_rows
+        return prices
 
     def _meta(self, class_name):
         meta = self.ledger.meta({"class": class_name or "demo", "secret": secrets.token_bytes(32)})
@@ -93,6 +86,24 @@ class Service(Door):
             sentence = f"{self.folder} is the vault of the class {meta['class']}, not of {class_name}"
             raise LedgerError(f"{sentence}; name another folder")
         return meta
+
+    @property
+    def policy(self):
+        """The Policy in force."""
+        return self.in_force.policy
+
+    @property
+    def paused(self):
+        """Whether questions are refused for a while."""
+        return self.in_force.paused
+
+    def ask(self, token, model, rows, request_id=None, address="", scope="predict"):
+        """A Future of the Reply to rows (B, D): see Door.ask."""
+        return self.door.ask(token, model, rows, request_id, address, scope)
+
+    def controlled(self, name, x):
+        """What an honest user would get for x (B, D) under the policy in force: probs (B, C). Uncharged, unlogged."""
+        return self.door.controlled(name, x)
 
     def identify(self, token, scope=None):
         """The Key of a token. Raises Refusal."""
@@ -106,37 +117,17 @@ class Service(Door):
 
     def usage(self, token):
         """What a key has used, and what it has left."""
-        return usage(self, self.identify(token))
+        return state.usage(self, self.identify(token))
 
     def policy_view(self, token):
         """What a key may know of the policy: what it gets, how much of it, at what price; how it is watched in words alone."""
         self.identify(token)
-        force = self.policy
-        return {
-            "version": force.version,
-            "output": {name: getattr(force.output, name) for name in ("kind", "top_k", "decimals")},
-            "limits": {name: getattr(force.limits, name) for name in type(force.limits).__dataclass_fields__},
-            "limits_count": "rows",
-            "monitored": force.monitor.enabled,
-            "who": force.identity.who,
-            "keys_per_person": force.identity.keys_per_person,
-            "cents_per_1000_rows": force.price.cents_per_1000_rows,
-            "words": in_words(force),
-        }
+        return state.terms(self.policy)
 
     def models(self, token):
         """The models behind the door."""
         self.identify(token)
-        return [
-            {
-                "id": victim.name,
-                "shape": list(victim.shape),
-                "classes": len(victim.classes),
-                "class_names": list(victim.classes),
-                "parameters": victim.parameters,
-            }
-            for victim in self.victims.values()
-        ]
+        return [state.model(victim) for victim in self.victims.values()]
 
     def new_key(self, pseudonym, cohort="class", scope="predict", budget=None, expires=None, accepted=False):
         """A new key's token; it is shown once. budget: rows; expires: seconds since 1970, else a learner's ends with the class.
@@ -196,13 +187,11 @@ class Service(Door):
     def pardon(self, key_id=None, cohort=None):
         """After a person has looked: the alarms of a key, or of a cohort, end, and its numbers start afresh."""
         subject = ("cohort", cohort) if key_id is None else ("key", self.keyring.get(key_id).id)
-        with self.lock:
-            self.watchers.pardon(subject, self.clock())
-            self.unanswered.clear()  # a fresh start counts whatever comes
+        self.door.pardon(subject)
 
     def pause(self, paused=True):
         """Refuse questions for a while (503), or go on."""
-        self.paused = bool(paused)
+        self.in_force.paused = bool(paused)
 
     def reload_policy(self):
         """Read the file again. Raises PolicyError, and then the old policy stays, and refused_policy says why."""
@@ -218,7 +207,7 @@ class Service(Door):
         """Put another policy into the file and into force. Raises PolicyError or Refusal, and then the old one stays."""
         new = policy.parse(text)
         try:
-            _write(self.policy_path, text)
+            self._write(text)
         except OSError as error:
             sentence = f"{self.policy_path.name} cannot be written ({error.strerror}); the old policy stays"
             raise refusal.Refusal(503, sentence, "policy-not-written") from None
@@ -226,22 +215,21 @@ class Service(Door):
 
     def snapshot(self):
         """Everything that the page shows, JSON-able, without a clock in it: an idle vault gives the same again."""
-        return snapshot(self)
+        return state.snapshot(self)
 
     def close(self):
         """Finish what was taken, then close."""
-        with self.lock:
-            self.closed = True
+        self.door.close()
         self.ledger.set_clock(self.clock())
         self.ledger.close()
 
     def _adopt(self, new):
-        with self.lock:
-            self.policy, self.refused_policy, now = new, None, self.clock()
-            self.prices[new.version] = new.price.cents_per_1000_rows
-            self.limits_of.clear()
-            self.ledger.adopt_policy(new.version, now, new.text)
-            self.watchers.judge_all(new.monitor, now)
+        self.door.adopt(new)
+        self.refused_policy = None
+
+    def _write(self, text):
+        with whole(self.policy_path, "w") as file:
+            file.write(text)
 
     def _false_alarm_rate(self, per, model, statistic, threshold):
         """The share of simulated honest users beyond the threshold, each behaviour counting the same; None: not measured."""
@@ -250,11 +238,3 @@ class Service(Door):
             return None
         shares = rate(extremes, per, statistic, threshold)
         return sum(shares.values()) / len(shares)
-
-
-def _write(path, text):
-    """The file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,7 +1,9 @@
-"""What the page shows, as one dict: JSON-able, pseudonyms only, and no clock in it.
+"""What the page shows and what a key may know, as dicts: JSON-able, pseudonyms only, and no clock in them.
 
-Questions go on while it is made: whatever may grow meanwhile is copied before it is gone through.
+Questions go on while one is made: whatever may grow meanwhile is copied before it is gone through.
 """
+
+from course_lib.vault.policy import in_words
 
 
 def snapshot(service):
@@ -12,7 +14,7 @@ def snapshot(service):
     keys, names = list(service.keyring.by_id.values()), {}
     for key in keys:
         if policy.identity.cohort_by != "address":
-            names.setdefault(service.cohort_of(key, ""), []).append(key)
+            names.setdefault(service.door.cohort_of(key, ""), []).append(key)
     for name in list(books.cohort_rows):
         names.setdefault(name, [])
     rows = sum(list(books.rows.values()))
@@ -42,7 +44,7 @@ def snapshot(service):
 
 def usage(service, key):
     """What a key has used, and what it has left."""
-    budget, cents = service.budget(key), service.policy.price.cents_per_1000_rows
+    budget, cents = service.in_force.budget(key), service.policy.price.cents_per_1000_rows
     return {
         "pseudonym": key.pseudonym,
         "cohort": key.cohort,
@@ -59,8 +61,34 @@ def usage(service, key):
     }
 
 
+def terms(policy):
+    """What a key may know of a Policy: what it gets, how much of it, at what price; how it is watched in words alone."""
+    return {
+        "version": policy.version,
+        "output": {name: getattr(policy.output, name) for name in ("kind", "top_k", "decimals")},
+        "limits": {name: getattr(policy.limits, name) for name in type(policy.limits).__dataclass_fields__},
+        "limits_count": "rows",
+        "monitored": policy.monitor.enabled,
+        "who": policy.identity.who,
+        "keys_per_person": policy.identity.keys_per_person,
+        "cents_per_1000_rows": policy.price.cents_per_1000_rows,
+        "words": in_words(policy),
+    }
+
+
+def model(victim):
+    """A Victim as it is listed."""
+    return {
+        "id": victim.name,
+        "shape": list(victim.shape),
+        "classes": len(victim.classes),
+        "class_names": list(victim.classes),
+        "parameters": victim.parameters,
+    }
+
+
 def _key(service, key, rates, per_row, now):
-    budget = service.budget(key)
+    budget = service.in_force.budget(key)
     return {
         "id": key.id,
         "pseudonym": key.pseudonym,

@@ -109,7 +109,7 @@ def test_only_ids_that_askers_gave_are_remembered_and_none_of_ours_is_in_their_w
     assert len(set(made_up)) == 5
     w.ask(1, "mine")
     for _ in range(2):  # before a restart and after it
-        assert len(w.service.known) == 1
+        assert len(w.service.door.known) == 1
         w.restart()
     assert w.status(1, made_up[0], start=9) == (200, None)
 

@@ -39,7 +39,7 @@ class App:
     """
 
     def __init__(self, service, more=(), control=None, lan=False):
-        self.service, self.control, self.lan = service, control, lan
+        self.service, self.door, self.control, self.lan = service, service.door, control, lan
         self.names = {"localhost", *own_names()} if lan else {"localhost"}
         self.stop = lambda: None  # the server puts its own here
         self.rest = Starlette(
@@ -51,7 +51,7 @@ class App:
             },
         )
         self.rest.router.redirect_slashes = False  # no reply of ours sends anybody to another address
-        self.mail = Mail(service)
+        self.mail = Mail(service.door)
         self.ours = functools.lru_cache(256)(self.ours)  # one class asks under one or two names
         self.near = functools.lru_cache(1024)(private)
 
@@ -152,7 +152,7 @@ class App:
             self.count(headers, refusal)
             raise
         answer = await self.mail.outcome(
-            self.service.ask(token, model, rows, request, address=(scope.get("client") or ("",))[0])
+            self.door.ask(token, model, rows, request, address=(scope.get("client") or ("",))[0])
         )
         headers = {"content-type": "application/json", **SAFE, **answer.headers}
         if answer.replayed:
@@ -165,15 +165,15 @@ class App:
             key = self.service.identify(bearer(headers))
         except Refusal:
             key = None
-        self.service.count_refusal(key, refusal, 1)
+        self.door.count_refusal(key, refusal, 1)
 
 
 class Mail:
     """Brings the outcomes of one COMMIT from the ledger's thread to the server's loop: one wake-up for all of them."""
 
-    def __init__(self, service):
-        self.loop, self.settle = None, service.deliver
-        service.deliver = self.deliver
+    def __init__(self, door):
+        self.loop, self.settle = None, door.deliver
+        door.deliver = self.deliver
 
     def deliver(self, pairs):  # in the ledger's thread
         try:

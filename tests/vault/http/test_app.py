@@ -105,11 +105,11 @@ def test_two_names_for_one_request_are_refused(vault):
 
 
 def test_a_request_without_a_name_leaves_none_behind(vault):
-    before = len(vault.service.known)
+    before = len(vault.service.door.known)
     status, _, said = vault.ask()
-    assert status == 200 and said["id"] and len(vault.service.known) == before
+    assert status == 200 and said["id"] and len(vault.service.door.known) == before
     assert vault.ask(headers={"Idempotency-Key": "a-name-of-an-asker"})[0] == 200
-    assert len(vault.service.known) == before + 1
+    assert len(vault.service.door.known) == before + 1
 
 
 def test_the_limits_are_in_the_headers(vault):

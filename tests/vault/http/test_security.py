@@ -213,7 +213,11 @@ def test_an_instructor_from_another_computer_is_refused():
     import asyncio
 
     class Nobody:
-        class_name = "demo"
+        class_name, deliver = "demo", None
+
+        @property
+        def door(self):
+            return self
 
         def __getattr__(self, name):
             return lambda *_, **__: None
@@ -444,7 +448,9 @@ def test_no_key_is_in_any_log_or_file(tmp_path, caplog, capfd):
                 f"GET /{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nBad Header\r\n\r\n".encode(),
                 wait=0.3,
             )
-        served.service.ask = lambda *_, **__: 1 / 0  # a mistake of ours: it is told in the log, without what was sent
+        served.service.door.ask = lambda *_, **__: (
+            1 / 0
+        )  # a mistake of ours: it is told in the log, without what was sent
         assert served.ask()[0] == 500
     finally:
         served.close()
@@ -458,7 +464,7 @@ def test_no_key_is_in_any_log_or_file(tmp_path, caplog, capfd):
 def test_a_mistake_of_ours_is_told_without_its_inside(tmp_path):
     served = Served(tmp_path)
     try:
-        served.service.ask = served.service.usage = lambda *_, **__: 1 / 0
+        served.service.door.ask = served.service.usage = lambda *_, **__: 1 / 0
         for status, headers, said in (served.ask(), served.call("GET", "/v1/usage")):
             assert status == 500 and headers["content-type"] == "application/problem+json"
             assert "ZeroDivision" not in str(said) and "Traceback" not in str(said) and ".py" not in str(said)
