@@ -18,7 +18,7 @@ floor 3   service    a vault in a folder: its door, and around it keys, policy, 
 floor 4   http/      the API: requests, replies, routes, their description, the server
 floor 5   board/     how close each copy came, and what the policy cost
           page/      what the class sees live, and the instructor's view
-floor 6   client     the oracle: a function x -> answers, over HTTP or in this process
+floor 6   client/    the oracle: a function x -> answers, over HTTP or in this process
           site       the API with page and board, as it is served
 floor 7   local      a vault of one's own, in a child process, for a notebook or a test
 """

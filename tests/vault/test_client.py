@@ -4,6 +4,8 @@ import base64
 import http.server
 import json
 import socket
+import subprocess
+import sys
 import threading
 from itertools import cycle
 
@@ -461,6 +463,17 @@ def test_retry_after_may_be_seconds_or_a_date(header, wait):
 
 def test_a_refusal_is_one_line_in_a_notebook():
     assert client.Refused("a sentence")._render_traceback_() == ["Refused: a sentence"]
+
+
+def test_a_client_starts_without_the_server_and_without_torch():
+    server = "door service site http board page ledger watch policy honest victims".split()
+    code = (
+        "import sys, course_lib.vault.client; "
+        f"print([m for m in {server} if f'course_lib.vault.{{m}}' in sys.modules], "
+        "[m for m in ('torch', 'scipy', 'starlette', 'uvicorn', 'sqlite3') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "[] []\n", run.stderr
 
 
 # ---- the line of progress ----

@@ -30,13 +30,6 @@ class NotASubmission(ValueError):
     """What is wrong with a file, in one sentence."""
 
 
-def pack(model):
-    """The .npz of a model made of linear layers and ReLUs, such as models.mlp(64, 64, 10): bytes, for submit."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **{name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
-    return file.getvalue()
-
-
 def unpack(body, into, out):
     """The network in a submission: (its name in ARCHITECTURES, [(weight (out, in), bias (out,)), ...] in float64).
 

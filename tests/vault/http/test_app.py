@@ -260,7 +260,7 @@ def test_more_rows_than_a_request_may_have_are_413(vault):
 def test_more_bytes_than_a_request_may_have_are_413(vault, announced):
     body = b'{"model": "toy", "inputs": [' + b" " * (5 << 20) + b"1, 2, 3, 4]}"
     content = body if announced else iter([body])
-    line = client.http.client.HTTPConnection("127.0.0.1", vault.port, timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", vault.port, timeout=20)
     line.request(
         "POST", "/v1/predict", content, {"Authorization": f"Bearer {vault.key}", "Content-Type": "application/json"}
     )
