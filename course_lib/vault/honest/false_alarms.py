@@ -14,7 +14,7 @@ from course_lib.files import keep_folder
 from course_lib.progress_line import Progress
 from course_lib.vault.honest import users
 from course_lib.vault.watch import STATISTICS, Eye, Watch, monitor, prada
-from course_lib.vault.watch.monitor import BELOW
+from course_lib.vault.watch.statistics import BELOW
 
 DAYS = 20  # simulated; each behaviour has at least one user a day
 

@@ -1,6 +1,7 @@
-"""The vault's routes: read a request, hand it to the service, write the reply. Nothing is decided here.
+"""The ASGI application: read a request, hand it to the service's door, write the reply. Nothing is decided here.
 
-POST /v1/predict is on the path of every question, so it is read and written without Starlette; everything else is not.
+POST /v1/predict is on the path of every question, so it is read and written without Starlette; everything else is not
+(routes.py).
 """
 
 import asyncio
@@ -9,26 +10,20 @@ import ipaddress
 import json
 import logging
 import re
-import secrets
 import socket
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.routing import Route
 
-from course_lib.vault import keyring
-from course_lib.vault.addresses import is_loopback, private
+from course_lib.vault.addresses import private
 from course_lib.vault.answer import prediction
-from course_lib.vault.http import openapi
-from course_lib.vault.http.desk import desk
-from course_lib.vault.http.request import bearer, read_body, read_json, read_question, request_name
-from course_lib.vault.http.response import SAFE, problem_body, problem_headers, refusal_reply, reply
+from course_lib.vault.http.request import TRUSTED, bearer, read_body, read_question, request_name
+from course_lib.vault.http.response import SAFE, problem_body, problem_headers
+from course_lib.vault.http.routes import ERRORS, api_routes, broken
 from course_lib.vault.policy import PolicyError
 from course_lib.vault.refusal import Refusal
 
 log = logging.getLogger("vault")
-TRUSTED = 64 << 10  # bytes that are read before we know who asks
 
 
 class App:
@@ -42,14 +37,7 @@ class App:
         self.service, self.door, self.control, self.lan = service, service.door, control, lan
         self.names = {"localhost", *own_names()} if lan else {"localhost"}
         self.stop = lambda: None  # the server puts its own here
-        self.rest = Starlette(
-            routes=[*api_routes(self), *more],
-            exception_handlers={
-                Refusal: refused,
-                HTTPException: not_found,
-                Exception: failed,
-            },
-        )
+        self.rest = Starlette(routes=[*api_routes(self), *more], exception_handlers=ERRORS)
         self.rest.router.redirect_slashes = False  # no reply of ours sends anybody to another address
         self.mail = Mail(service.door)
         self.ours = functools.lru_cache(256)(self.ours)  # one class asks under one or two names
@@ -190,92 +178,6 @@ class Mail:
         return future.result()
 
 
-async def refused(request, refusal):
-    return refusal_reply(refusal)
-
-
-async def not_found(request, error):
-    words = {404: "There is nothing at this address. See /openapi.json.", 405: "This address knows other methods."}
-    detail = words.get(error.status_code, error.detail)
-    slug = {404: "no-such-address", 405: "no-such-method"}.get(error.status_code, "refused")
-    return refusal_reply(Refusal(error.status_code, detail, slug, headers=dict(error.headers or {})))
-
-
-async def failed(request, error):
-    return refusal_reply(broken(error))
-
-
-def broken(error):
-    return Refusal(500, "The vault made a mistake; its own words are in the terminal where it runs.", "broken")
-
-
-def api_routes(app):
-    service = app.service
-
-    def own(handler):
-        """A route whose asker shows a key: handler(token, request) -> content."""
-
-        async def endpoint(request):
-            return reply(await handler(bearer(request.scope["headers"]), request))
-
-        return endpoint
-
-    def instructors(call):
-        """A route for the teacher's computer: an instructor's key, or the server's own word."""
-
-        async def endpoint(request):
-            headers = request.scope["headers"]
-            if not is_loopback(request.scope):
-                raise Refusal(
-                    403, "This is answered on the computer where the vault runs, and there only.", "loopback-only"
-                )
-            token = bearer(headers)
-            if not (app.control and secrets.compare_digest(token.encode(), app.control.encode())):
-                service.identify(token, "instructor")
-            said = read_json(await read_body(request.receive, headers), dict(headers).get(b"content-type", b""))
-            return reply(await run_in_threadpool(call, said))
-
-        return endpoint
-
-    async def healthz(request):
-        return reply({"status": "ok", "vault": "distillation, hands on", "class": service.class_name, "api": "v1"})
-
-    async def document(request):
-        return reply(openapi.document(service.victims, service.policy.limits.rows_per_request))
-
-    async def rules_of_engagement(request):
-        return reply({"object": "rules", "text": keyring.TEXT})
-
-    async def models(token, request):
-        return {"object": "list", "data": service.models(token)}
-
-    async def usage(token, request):
-        return {"object": "usage", **service.usage(token)}
-
-    async def policy(token, request):
-        return {"object": "policy", **service.policy_view(token)}
-
-    async def accept(token, request):
-        await read_body(request.receive, request.scope["headers"], TRUSTED)
-        service.accept_rules(token)
-        return {"object": "rules", "accepted": True}
-
-    return [
-        Route("/healthz", healthz),
-        Route("/openapi.json", document),
-        Route("/v1/rules", rules_of_engagement),
-        Route("/v1/rules/accept", own(accept), methods=["POST"]),
-        Route("/v1/models", own(models)),
-        Route("/v1/usage", own(usage)),
-        Route("/v1/policy", own(policy)),
-        Route("/v1/predict", no_method, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]),
-        *(
-            Route(f"/v1/instructor/{name}", instructors(call), methods=["POST"])
-            for name, call in desk(service, lambda: app.stop()).items()
-        ),
-    ]
-
-
 def stamp(path):
     """What changes when a file is saved; None where there is none."""
     try:
@@ -283,10 +185,6 @@ def stamp(path):
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-async def no_method(request):
-    raise HTTPException(405, headers={"allow": "POST"})
 
 
 def own_names():

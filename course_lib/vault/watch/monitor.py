@@ -1,10 +1,4 @@
-"""What is unusual about a key's questions, or a cohort's: five numbers, in bounded memory and time per row.
-
-    volume           rows in the last hour
-    coverage         share of the input space's cells that were visited (after Kesarwani et al., 2018)
-    prada_delta      Shapiro-Wilk's W of the distances to earlier questions with the same answer (Juuti et al., 2019)
-    ood_share        share of the last 200 rows that look like no picture we know
-    duplicate_share  share of the last 200 rows that nearly repeat an earlier one
+"""What is unusual about a key's questions, or a cohort's: the five numbers of statistics.py, in bounded memory and time per row.
 
 The ledger keeps no input, but what these numbers are made of (Seen). From that a watch is rebuilt at the start: all numbers
 are as they were; only distances to questions from before the restart are estimates then, from a projection.
@@ -25,16 +19,6 @@ LAST = 200  # rows that the shares are of
 ENOUGH = 100  # rows, or distances, below which nothing is judged (Juuti et al., 2019: more than 100)
 EVERY = 25  # distances from one such test to the next
 HOUR = 3600
-
-STATISTICS = ("volume", "coverage", "prada_delta", "ood_share", "duplicate_share")
-BELOW = ("prada_delta",)  # unusual where it is low; the others where they are high
-NAMES = {
-    "volume": "rows in the last hour",
-    "coverage": "share of the input space visited",
-    "prada_delta": "normality of the distances between questions (W)",
-    "ood_share": "share of questions that look like no known picture",
-    "duplicate_share": "share of questions that nearly repeat another",
-}
 
 
 class Eye:
@@ -89,15 +73,8 @@ class Seen:
     __slots__ = ("labels", "cells", "odd", "z", "digests", "points", "halves", "distances", "grouped")
     HEAD = struct.Struct("<QHH?ff")
     RECORD = np.dtype(
-        [
-            ("digest", "<u8"),
-            ("label", "<u2"),
-            ("cell", "<u2"),
-            ("odd", "?"),
-            ("key", "<f4"),
-            ("cohort", "<f4"),
-            ("z", "<f4", K),
-        ]
+        [("digest", "<u8"), ("label", "<u2"), ("cell", "<u2"), ("odd", "?")]
+        + [("key", "<f4"), ("cohort", "<f4"), ("z", "<f4", K)]
     )
 
     def __init__(self, labels, cells, odd, z, digests, points=None, halves=None):

@@ -4,7 +4,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from course_lib.vault.watch.monitor import BELOW, NAMES, Seen, Watch
+from course_lib.vault.watch.monitor import Seen, Watch
+from course_lib.vault.watch.statistics import BELOW, NAMES
 
 SHOWN = 50  # of the alarms that have ended, the newest are kept at hand; the ledger has all
 REMEMBERED = 500  # the newest questions that were seen and then refused

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from course_lib.vault import client
-from course_lib.vault.http import serve
+from course_lib.vault.http import connection, serve
 from course_lib.vault.local import LocalVault, one_thread
 from course_lib.vault.policy import PolicyError
 from tests.vault.served import ROW, Served, read_all
@@ -51,7 +51,7 @@ class Clock:
 
 @pytest.fixture
 def crowd():
-    made = serve.Crowd(3, Clock())
+    made = connection.Crowd(3, Clock())
 
     def come(**what):
         line = Line(**what)
@@ -65,17 +65,17 @@ def crowd():
 
 def test_headers_have_a_deadline_and_a_body_a_later_one(crowd):
     slow, sending = crowd.come(), crowd.come(in_body=True)
-    crowd.clock.now = 100.0 + serve.HEADER_SECONDS + 1
+    crowd.clock.now = 100.0 + connection.HEADER_SECONDS + 1
     crowd.sweep()
     assert slow.said == [408] and sending.said == []
-    crowd.clock.now = 100.5 + serve.BODY_SECONDS
+    crowd.clock.now = 100.5 + connection.BODY_SECONDS
     crowd.sweep()
     assert sending.said == [408]
 
 
 def test_whoever_trickles_headers_wins_no_time(crowd):
     slow = crowd.come()
-    for _ in range(int(serve.HEADER_SECONDS)):
+    for _ in range(int(connection.HEADER_SECONDS)):
         crowd.clock.now += 1
         crowd.waits(slow)  # as at every first byte of a request
     crowd.sweep()
@@ -85,7 +85,7 @@ def test_whoever_trickles_headers_wins_no_time(crowd):
 def test_whoever_does_not_read_the_answer_is_dropped(crowd):
     deaf = crowd.come()
     crowd.is_busy(deaf)
-    crowd.clock.now += serve.BUSY_SECONDS
+    crowd.clock.now += connection.BUSY_SECONDS
     crowd.sweep()
     assert deaf.closed and deaf not in crowd.busy
 
@@ -93,7 +93,7 @@ def test_whoever_does_not_read_the_answer_is_dropped(crowd):
 def test_the_idle_are_dropped_after_a_while(crowd):
     idle = crowd.come()
     crowd.is_busy(idle), crowd.idles(idle)
-    crowd.clock.now += serve.IDLE_SECONDS - 1
+    crowd.clock.now += connection.IDLE_SECONDS - 1
     crowd.sweep()
     assert not idle.closed
     crowd.clock.now += 1
@@ -103,7 +103,7 @@ def test_the_idle_are_dropped_after_a_while(crowd):
 
 def test_the_one_that_has_waited_longest_makes_room(crowd):
     lines = [crowd.come() for _ in range(3)]
-    crowd.clock.now += serve.GRACE_SECONDS
+    crowd.clock.now += connection.GRACE_SECONDS
     newcomer = crowd.come()
     assert [line.closed for line in lines] == [True, False, False] and not newcomer.closed
 
