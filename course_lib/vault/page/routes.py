@@ -21,12 +21,13 @@ from course_lib.vault.http import response
 from course_lib.vault.http.desk import desk
 from course_lib.vault.http.request import fields, read_body, read_json
 from course_lib.vault.keyring import RULES
+from course_lib.vault.page.pages import page
 from course_lib.vault.policy import PolicyError, in_words
 from course_lib.vault.refusal import Refusal
 
 STATIC = Path(__file__).with_name("static")
 FILES = {  # address: (file, type); nothing else in the folder, or beside it, is served
-    "/": ("index.html", "text/html; charset=utf-8"),
+    "/": ("index.html", "text/html; charset=utf-8"),  # pages.py assembles these two
     "/instructor": ("instructor.html", "text/html; charset=utf-8"),
     "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/static/instructor.js": ("instructor.js", "text/javascript; charset=utf-8"),
@@ -44,6 +45,11 @@ HEADERS = {  # the browser runs and asks for nothing that this server did not se
 SECONDS = 1.0  # the state is made anew at most this often
 SESSION_SECONDS, SESSIONS = 8 * 3600.0, 16  # a school day; the oldest of more sessions ends
 BODY_BYTES = 256 << 10
+
+
+def content(name):
+    """The bytes of one of FILES: a page, or a file as it lies in static/."""
+    return page(name) if name.endswith(".html") else (STATIC / name).read_bytes()
 
 
 class Cached:
@@ -145,7 +151,7 @@ def check_place(request):
 def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
     """The page's routes, for the server to mount. stop(): ends the server, after what it took."""
     cached, sessions = Cached(lambda: states(service, board), clock), Sessions(service, clock)
-    files = {address: ((STATIC / name).read_bytes(), kind) for address, (name, kind) in FILES.items()}
+    files = {address: (content(name), kind) for address, (name, kind) in FILES.items()}
 
     async def file(request):
         body, kind = files[request.url.path]

@@ -8,7 +8,7 @@ import pytest
 
 from course_lib.vault.board import Leaderboard
 from course_lib.vault.http import openapi
-from course_lib.vault.page import routes
+from course_lib.vault.page import pages, routes
 from course_lib.vault.policy import Policy, PolicyError, in_words, parse
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
@@ -71,16 +71,28 @@ def test_everything_comes_with_a_policy_that_lets_the_browser_run_and_ask_for_ou
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in routes.FILES.values()}))
 def test_the_page_names_no_other_host_and_has_no_inline_script_or_style(name):
-    text = (routes.STATIC / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+    text = routes.content(name).decode().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|\burl\(|@import|[\"'(=]//", text)
     assert not re.search(r"<style|\sstyle=|\son\w+=\"|<script>|javascript:|innerHTML|insertAdjacent|eval\(", text)
 
 
 def test_every_file_beside_the_page_is_served_and_the_page_is_small():
-    assert {path.name for path in routes.STATIC.iterdir()} == {name for name, _ in routes.FILES.values()}
-    assert sum(path.stat().st_size for path in routes.STATIC.iterdir()) < 64_000
+    names = {name for name, _ in routes.FILES.values()}
+    assert {path.name for path in routes.STATIC.iterdir()} == {name for name in names if not name.endswith(".html")}
+    assert sum(len(routes.content(name)) for name in names) < 64_000
     for name in ("page.js", "instructor.js"):
         assert len((routes.STATIC / name).read_text(encoding="utf-8").splitlines()) < 300
+
+
+def test_a_page_is_its_own_text_and_the_parts_that_both_share(tmp_path):
+    (tmp_path / "hello.html").write_text("<p>hello, $who</p>\n", encoding="utf-8")
+    (tmp_path / "one.html").write_text('<main>\n<!-- part hello who="ada" -->\n</main>\n', encoding="utf-8")
+    assert pages.page("one.html", tmp_path) == b"<main>\n<p>hello, ada</p>\n</main>\n"
+    for name in ("index.html", "instructor.html"):
+        whole = pages.page(name).decode()
+        assert whole.startswith("<!doctype html>") and whole.endswith("</html>\n")
+        assert "<!-- part" not in whole and "$" not in whole
+        assert whole.count((pages.HTML / "traffic.html").read_text(encoding="utf-8")) == 1
 
 
 @pytest.mark.parametrize(
@@ -304,7 +316,7 @@ def test_the_instructor_may_give_a_key_a_budget_and_an_end(world):
 
 
 def test_the_form_for_a_key_asks_for_what_the_vault_takes():
-    html, script = ((routes.STATIC / f"instructor.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
+    html, script = (routes.content(f"instructor.{kind}").decode() for kind in ("html", "js"))
     form = html[html.index('<form id="new-key"') : html.index('id="new-token"')]
     inputs = re.findall(r'<input id="([\w-]+)"', form)
     assert inputs == re.findall(r'<label for="([\w-]+)"', form) == ["new-name", "new-cohort", "new-budget", "new-hours"]
@@ -394,7 +406,7 @@ def test_the_cost_of_a_policy_says_what_it_leaves_out(world):
     world.service.set_policy("[limits]\nbudget_per_key = 1\n")
     costs = ask(world.app, "GET", "/live/state").json()["board"]["policies"]
     assert {(cost["label_lost"], cost["confidence_lost"]) for cost in costs} == {(0, 0)}
-    text = " ".join((routes.STATIC / "index.html").read_text(encoding="utf-8").split())
+    text = " ".join(routes.content("index.html").decode().split())
     assert "costs honest users, by what leaves" in text and "Waiting and refusals are not counted" in text
     assert "Waiting and refusals are not counted" in openapi.SCHEMAS["PolicyCost"]["description"]
 
