@@ -27,6 +27,10 @@ NAMELESS = """() => [
     ...[...document.querySelectorAll('main svg, [role=region]')].filter(part => !part.getAttribute('aria-label')),
     ...[...document.querySelectorAll('th')].filter(head => !head.scope),
 ].map(one => one.outerHTML.slice(0, 80))"""
+CHART_WIDTHS = """() => {
+    const chart = document.querySelector('#traffic-chart');
+    return [chart.viewBox.baseVal.width, chart.getBoundingClientRect().width];
+}"""
 
 pytestmark = in_a_browser
 
@@ -244,6 +248,8 @@ def test_the_page_fits_on_a_phone_and_on_a_wall_in_light_and_in_dark_and_everyth
         for one in (page, desk):
             assert one.evaluate("document.documentElement.scrollWidth") <= width
             assert one.evaluate(NAMELESS) == []
+            drawn, shown = one.evaluate(CHART_WIDTHS)
+            assert drawn == pytest.approx(max(shown, 280), abs=1)
         picture(page, f"vault_4_{scheme}_{width}", whole=True)
         picture(desk, f"vault_5_{scheme}_{width}", whole=True)
         assert watching.wrong == []

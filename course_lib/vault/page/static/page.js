@@ -55,12 +55,12 @@ function status(kind, words) {
 
 function draw(state) {
   const parts = {
+    all: [hooks.drawn && state, () => hooks.drawn?.(state)], // first: what it shows has a width only then
     status: [state.paused, drawStatus], class: [state.class, (name) => ($("class").textContent = name)], rules: [state.rules, drawRules],
     figures: [[state.totals, state.alarms.filter((alarm) => alarm.ended === null).length, state.keys.length], drawFigures], seconds: [state.seconds, drawTraffic],
     keys: [[state.keys, state.alarms, sessionStorage.me], () => drawKeys(state)], cohorts: [state.cohorts, drawCohorts],
     alarms: [state.alarms, drawAlarms], policy: [state.policy, drawPolicy],
     board: [[state.board, model], () => drawBoard(state.board)], costs: [[state.board?.policies, state.policy.version], () => drawCosts(state)],
-    all: [hooks.drawn && state, () => hooks.drawn?.(state)],
   };
   for (const [name, [value, show]] of Object.entries(parts)) {
     const text = JSON.stringify(value) ?? "";
