@@ -20,6 +20,7 @@ def private(host):
 
 
 def bracketed(host):
+    """A host as it stands in a URL: [::1], 127.0.0.1."""
     return f"[{host}]" if ":" in host else host
 
 

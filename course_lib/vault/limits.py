@@ -1,6 +1,6 @@
 """A token bucket by rows, and a clock that never goes back.
 
-What Redis would have to offer in place of Limits, for many processes: take (all buckets or none, in one step), left,
+What Redis would have to offer in place of Buckets, for many processes: take (all buckets or none, in one step), left,
 give_back, headers, and replay at the start.
 """
 
@@ -23,6 +23,7 @@ class Steady:
             self.last = max(self.last, seconds)
 
     def __call__(self):
+        """Seconds, later than at any call before."""
         with self.lock:
             now = self.clock()
             if now + self.lost < self.last:  # set back: go on from where we were
@@ -41,7 +42,7 @@ class Limit:
         self.said = f'"{who[0]}";q={self.burst};w={math.ceil(self.burst / self.rate)}' if per_minute else ""
 
 
-class Limits:
+class Buckets:
     """Every bucket: [rows that may pass now, seconds when that was so, when it will be full].
 
     A bucket's rate and size are what each call says, so that a new policy acts at once.

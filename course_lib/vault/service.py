@@ -13,7 +13,7 @@ from course_lib.vault.honest import rate
 from course_lib.vault.in_force import InForce
 from course_lib.vault.keyring import MOST_HOURS, Keyring, check_name
 from course_lib.vault.ledger import Books, Ledger, LedgerError
-from course_lib.vault.limits import Limits, Steady
+from course_lib.vault.limits import Buckets, Steady
 from course_lib.vault.watch import Eye, Watchers
 
 
@@ -67,7 +67,7 @@ class Service:
         if not self.policy_path.exists():
             self._write(policy.default_text())
         self.in_force = InForce(policy.load(self.policy_path), self._prices())
-        stands_on = self.ledger, Limits(), self.keyring, self.books, self.watchers
+        stands_on = self.ledger, Buckets(), self.keyring, self.books, self.watchers
         self.door, now = Door(*stands_on, self.victims, self.in_force, secret, self.clock), self.clock()
         for row in self.ledger.history():
             self.door.replay(row, now)

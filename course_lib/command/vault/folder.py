@@ -59,6 +59,7 @@ def running(folder):
 
 
 def no_ledger(folder):
+    """The Refused for a folder in which no vault ever was."""
     return Refused(
         f"A vault's folder was expected; {folder} has no ledger. Start one: python -m course_lib vault serve"
     )

@@ -7,6 +7,7 @@ from course_lib.command.vault.folder import instructor
 
 
 def new(options, folder):
+    """course vault key new: one key, or --count of them, printed once each as NAME, tab, key."""
     if not 1 <= options.count <= 1000:
         raise Refused(f"--count takes a number of keys from 1 to 1,000; got {options.count}. No key was made.")
     check_hours(options.hours, "No key was made.")
@@ -23,6 +24,7 @@ def new(options, folder):
 
 
 def listed(options, folder):
+    """course vault key list: a table of every key."""
     with instructor(folder) as tell:
         keys = tell("state")["keys"]
     rows = [["id", "pseudonym", "cohort", "scope", "asked", "left", "opens"]]
@@ -35,6 +37,7 @@ def listed(options, folder):
 
 
 def move(options, folder):
+    """course vault key move: another cohort for every key of a pseudonym, or for one key."""
     with instructor(folder) as tell:
         for key in keys_of(tell, options.who):
             tell("cohort", {"id": key, "cohort": options.cohort})
@@ -43,6 +46,7 @@ def move(options, folder):
 
 
 def revoke(options, folder):
+    """course vault key revoke: close a key."""
     with instructor(folder) as tell:
         tell("revoke", {"id": options.id})
     print(f"Key {options.id} opens nothing any more.")
@@ -50,6 +54,7 @@ def revoke(options, folder):
 
 
 def lift(options, folder):
+    """course vault key lift: the alarms of a key, a pseudonym or a cohort end, and its numbers start afresh."""
     with instructor(folder) as tell:
         if options.cohort is not None:
             tell("lift", {"cohort": options.cohort})
@@ -60,6 +65,7 @@ def lift(options, folder):
 
 
 def expire(options, folder):
+    """course vault key expire: every learner's key of the class ends now."""
     with instructor(folder) as tell:
         name = tell("expire", {})["class"]
     print(f"The keys of the class {name!r} have ended.")
@@ -78,6 +84,7 @@ def keys_of(tell, who):
 
 
 def check_hours(hours, so):
+    """A Refused, which ends in the sentence `so`, where --hours is no time that a key can have."""
     from course_lib.vault.keyring import MOST_HOURS
 
     if hours is not None and not 0 < hours <= MOST_HOURS:
@@ -85,5 +92,6 @@ def check_hours(hours, so):
 
 
 def columns(rows):
+    """Rows of texts as lines of a table, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

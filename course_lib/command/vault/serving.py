@@ -11,6 +11,7 @@ PORT, PORTS = 8700, 100
 
 
 def serve(options, folder):
+    """course vault serve: open the folder, print where it answers and its first keys, serve until Ctrl-C; the exit code."""
     from course_lib.vault import site
     from course_lib.vault.http import serve
     from course_lib.vault.service import Service
@@ -45,6 +46,7 @@ def serve(options, folder):
 
 
 def open_door(options, serve):
+    """A listening socket as --port and --lan ask for it; Refused, in words, where it cannot be had."""
     host, port = "0.0.0.0" if options.lan else "127.0.0.1", PORT if options.port is None else options.port
     try:
         return serve.listen(host, port, PORTS if options.port is None else 1)
@@ -71,6 +73,7 @@ def still_open(keys, more):
 
 
 def welcome(service, port, lan, new, more=""):
+    """Print where the vault is, its first keys {pseudonym: key}, what --lan means, and how to stop it."""
     here = f"http://127.0.0.1:{port}"
     print(f"\nThe vault of the class {service.class_name!r} is open:\n\n    {here}\n")
     if new:

@@ -80,6 +80,7 @@ def add_to(commands):
 
 
 def one_worker(text):
+    """The number that --workers takes, which is 1; another is told why."""
     if text != "1":
         raise argparse.ArgumentTypeError(
             f"one process serves a class, because one process writes its ledger and keeps its limits; {text} were asked for. "
@@ -110,6 +111,7 @@ def run(options, root):
 
 
 def init(options, folder):
+    """course vault init: a folder for a class, with its policy and its instructor's key."""
     from course_lib.vault import policy
 
     check_hours(options.hours, "No folder was made.")
@@ -139,6 +141,7 @@ def init(options, folder):
 
 
 def policy_check(options, folder):
+    """course vault policy check: the policy in words, or PolicyError."""
     from course_lib.vault import policy
     from course_lib.vault.policy import words
 
@@ -148,6 +151,7 @@ def policy_check(options, folder):
 
 
 def report(options, folder):
+    """course vault report: what was asked, refused and unusual, as two tables."""
     with instructor(folder) as tell:
         state = tell("state")
     totals, policy = state["totals"], state["policy"]
@@ -177,6 +181,7 @@ def report(options, folder):
 
 
 def export(options, folder):
+    """course vault export: the ledger as CSV files, and the SQL behind each."""
     from course_lib.vault.ledger import tables
 
     if not (folder / "vault.db").exists():

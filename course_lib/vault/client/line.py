@@ -47,6 +47,7 @@ class Line:
         return read(came.status, came.headers, text)
 
     def close(self):
+        """Hang up; the next exchange connects anew."""
         if self.connection:
             self.connection.close()
         self.connection = None

@@ -75,6 +75,7 @@ class Oracle:
         return self._retried(self.line.submit, self.model, pack(copy))
 
     def __call__(self, x):
+        """The answers to questions x (B, ...): (B, C) float64, in batches; see the class. Raises Refused, with .answered."""
         rows = self._rows(x)
         if self.budget_left is not None and len(rows) > self.budget_left:
             self.refresh()

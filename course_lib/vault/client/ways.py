@@ -42,22 +42,28 @@ class HTTP:
             )
 
     def models(self):
+        """The models behind the door: [{"id", "shape", "classes", ...}]."""
         return self._send("GET", "/v1/models")["data"]
 
     def usage(self):
+        """The key's account: {"spent", "budget_left", "cents", "cents_per_1000_rows", ...}."""
         return self._send("GET", "/v1/usage")
 
     def rules(self):
+        """The rules of engagement, as text."""
         return self._send("GET", "/v1/rules")["text"]
 
     def accept_rules(self):
+        """Accept them, with this key."""
         return self._send("POST", "/v1/rules/accept", {})
 
     def predict(self, model, rows, request):
+        """The Prediction of rows (B, D), under a name for this request: asked again under it, it costs nothing."""
         question = {"model": model, **packed(rows)}
         return self._send("POST", "/v1/predict", question, headers={"Idempotency-Key": request})
 
     def submit(self, model, packed):
+        """Hand in a copy, as pack() gives it; what it scored."""
         path = f"/v1/submissions?model={urllib.parse.quote(model)}"
         return self._send("POST", path, packed, kind="application/octet-stream")
 
@@ -81,22 +87,28 @@ class InProcess:
         self.service, self.key = service, key
 
     def models(self):
+        """As HTTP.models."""
         return self._asked(self.service.models, self.key)
 
     def usage(self):
+        """As HTTP.usage."""
         return self._asked(self.service.usage, self.key)
 
     def rules(self):
+        """As HTTP.rules."""
         return keyring.TEXT
 
     def accept_rules(self):
+        """As HTTP.accept_rules."""
         return self._asked(self.service.accept_rules, self.key)
 
     def predict(self, model, rows, request):
+        """As HTTP.predict."""
         reply = self._asked(lambda: self.service.ask(self.key, model, rows, request).result())
         return prediction(reply)
 
     def submit(self, model, packed):
+        """Refused: the board is the server's."""
         raise Refused("Copies are handed in over HTTP, to a vault that is served: connect(address, key).submit(copy).")
 
     def _asked(self, ask, *arguments):

@@ -34,9 +34,11 @@ class Clock:
         self.now = now
 
     def __call__(self):
+        """Seconds since 1970."""
         return self.now
 
     def to(self, when):
+        """Move on to a time; one that is past changes nothing."""
         self.now = max(self.now, when)
 
 

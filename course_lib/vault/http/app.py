@@ -44,6 +44,7 @@ class App:
         self.near = functools.lru_cache(1024)(private)
 
     async def __call__(self, scope, receive, send):
+        """ASGI: one request, or the server's lifespan."""
         if scope["type"] == "lifespan":
             return await self.lifespan(receive, send)
         started = False
@@ -71,6 +72,7 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
     async def lifespan(self, receive, send):
+        """Between the server's start and its end: the policy's file is watched."""
         await receive()
         self.mail.loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self.watch_policy())
@@ -116,6 +118,7 @@ class App:
             )
 
     def ours(self, host):
+        """Whether a Host header names this server: this computer, or with --lan one of its private addresses or its name."""
         name = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", host)
         if name and int((name[2] or ":80")[1:]) > 65535:
             return False
@@ -127,6 +130,7 @@ class App:
         return address.is_loopback or (self.lan and private(name))
 
     async def predict(self, scope, receive):
+        """POST /v1/predict: (status, headers, body), or a Refusal."""
         headers = scope["headers"]
         found = dict(headers)
         try:
@@ -164,6 +168,7 @@ class Mail:
         door.deliver = self.deliver
 
     def deliver(self, pairs):  # in the ledger's thread
+        """Settle the (future, outcome) pairs of one COMMIT in the server's loop; called in the ledger's thread."""
         try:
             self.loop.call_soon_threadsafe(self.settle, pairs)
         except (AttributeError, RuntimeError):  # the loop has not begun, or has ended

@@ -39,16 +39,19 @@ class Crowd:
         self.waiting, self.busy, self.idle = {}, {}, {}  # {connection: since}, oldest first
 
     def came(self, connection):
+        """A connection was made; where there is no room for it, somebody else's ends, or it does."""
         if len(self.waiting) + len(self.busy) + len(self.idle) >= self.most and not self.make_room():
             connection.transport.abort()
         else:
             self.waits(connection)
 
     def left(self, connection):
+        """A connection has ended."""
         for state in (self.waiting, self.busy, self.idle):
             state.pop(connection, None)
 
     def waits(self, connection):
+        """A connection waits for a request, or for the rest of one; its time runs from the first of these calls."""
         self.idle.pop(connection, None)
         if connection not in self.busy:  # with the answer before still to come
             self.waiting.setdefault(connection, self.clock())
@@ -59,11 +62,13 @@ class Crowd:
         self.waits(connection)
 
     def is_busy(self, connection):
+        """A connection's request is whole, and is being answered."""
         self.waiting.pop(connection, None)
         self.idle.pop(connection, None)
         self.busy.setdefault(connection, self.clock())
 
     def idles(self, connection):
+        """A connection is answered, and kept open."""
         self.waiting.pop(connection, None)
         self.busy.pop(connection, None)
         self.idle[connection] = self.clock()
@@ -78,6 +83,7 @@ class Crowd:
         return oldest is not None
 
     def drop(self, connection):
+        """Close a connection at once."""
         self.left(connection)
         connection.transport.abort()  # not close(): that would wait until it reads its last answer
 
@@ -113,16 +119,19 @@ class Joined:
         self.get_extra_info = transport.get_extra_info
 
     def write(self, data):
+        """Send this, together with whatever else is written before the loop goes on."""
         if not self.parts:
             self.loop.call_soon(self.send)
         self.parts.append(data)
 
     def send(self):
+        """Send what was written."""
         if self.parts:
             self.transport.write(b"".join(self.parts))
             self.parts.clear()
 
     def close(self):
+        """Send what was written, and close."""
         self.send()
         self.transport.close()
 
@@ -136,14 +145,17 @@ class Connection(HttpToolsProtocol):
     received = 0  # bytes since this message began, to the nearest packet
 
     def connection_made(self, transport):
+        """asyncio: the connection is there."""
         super().connection_made(Joined(transport))
         self.crowd.came(self)
 
     def connection_lost(self, exc):
+        """asyncio: it has ended."""
         self.crowd.left(self)
         super().connection_lost(exc)
 
     def data_received(self, data):
+        """asyncio: bytes came; too many of them are refused, or the connection ends."""
         self.received += len(data)
         super().data_received(data)
         unasked = self.in_headers or (self in self.crowd.waiting and not self.in_body)
@@ -153,19 +165,23 @@ class Connection(HttpToolsProtocol):
             self.crowd.drop(self)
 
     def on_message_begin(self):
+        """httptools: a request begins."""
         super().on_message_begin()
         self.received, self.in_headers, self.in_body = 0, True, False
         self.crowd.waits(self)
 
     def on_header(self, name, value):
+        """httptools: a header is whole."""
         if not self.in_body:  # what comes behind a body in pieces has no use here
             super().on_header(name, value)
 
     def on_headers_complete(self):
+        """httptools: all headers are."""
         self.in_headers, self.in_body = False, True
         super().on_headers_complete()
 
     def on_message_complete(self):
+        """httptools: the request is whole; it is answered now."""
         super().on_message_complete()
         self.in_body = False
         if self.cycle.response_complete:
@@ -174,6 +190,7 @@ class Connection(HttpToolsProtocol):
             self.crowd.is_busy(self)
 
     def on_response_complete(self):
+        """uvicorn: the answer has left."""
         super().on_response_complete()
         self._unset_keepalive_if_required()  # the crowd's sweep closes the idle
         if self.transport.is_closing():
@@ -184,9 +201,11 @@ class Connection(HttpToolsProtocol):
             self.crowd.idles(self)
 
     def too_late(self):
+        """The rest of its request did not come in time."""
         self.refuse(408, "too-slow", "The rest of the request was expected in time, and did not come. Send it again.")
 
     def send_400_response(self, msg):
+        """uvicorn: what came is no HTTP."""
         self.refuse(400, "not-http", "A request in HTTP/1.1 was expected; what came is none.")
 
     def refuse(self, status, slug, detail):

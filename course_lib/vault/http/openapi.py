@@ -27,6 +27,7 @@ REPLAYED = {
 
 
 def problems(*statuses):
+    """{status: its reply}, for the statuses of WORDS that an operation may have."""
     content = {"application/problem+json": {"schema": ref("Problem")}}
     found = {status: {"description": WORDS[status], "content": content} for status in statuses}
     for status in {"429", "503"} & set(found):
@@ -46,6 +47,7 @@ def call(summary, schema, *statuses, open_to_all=False, **more):
 
 
 def body(schema):
+    """The requestBody of an operation that takes JSON."""
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 

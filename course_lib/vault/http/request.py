@@ -32,10 +32,12 @@ def request_name(headers):
 
 
 def no_number(came):
+    """The Refusal for something in `inputs` that is no finite number."""
     return Refusal(422, f"Finite numbers were expected in `inputs`; {came} came.", "not-finite")
 
 
 def constant(text):
+    """What the decoder does with NaN and the infinities, which Python's JSON would let in: a Refusal."""
     raise no_number(text)  # NaN, Infinity, -Infinity
 
 
@@ -43,6 +45,7 @@ DECODER = json.JSONDecoder(parse_constant=constant)
 
 
 def read_json(body, content_type):
+    """The JSON object in a body, as a dict. Raises Refusal: 415 for another type, 400 for no JSON, 422 for no object."""
     if not JSON_TYPE.fullmatch(content_type.decode("latin-1").strip()):
         raise Refusal(415, "`Content-Type: application/json` was expected, in UTF-8.", "not-json")
     try:
@@ -87,6 +90,7 @@ NAMES = {
 
 
 def called(value):
+    """What kind of JSON a value is, for a sentence."""
     return "null" if value is None else NAMES.get(type(value), "something else")
 
 
@@ -105,6 +109,7 @@ def read_question(body, content_type):
 
 
 def listed_rows(inputs):
+    """Rows (B, D) float64 of `inputs` as lists of numbers; one list alone is one row. Raises Refusal."""
     if inputs and type(inputs[0]) is not list:
         inputs = [inputs]  # one question alone
     count_rows(len(inputs))
@@ -127,6 +132,7 @@ def listed_rows(inputs):
 
 
 def packed_rows(text, shape):
+    """Rows (B, D) float64 of `inputs` as base64, with their `shape`. Raises Refusal."""
     if len(shape) != 2 or not all(type(n) is int and 0 < n <= MOST_NUMBERS for n in shape):
         came = json.dumps(shape)[:40] if NUMBERS.issuperset(map(type, shape)) else "something else"
         raise malformed(f"`shape` was expected to be [rows, numbers in a row]; {came} came.")
@@ -143,6 +149,7 @@ def packed_rows(text, shape):
 
 
 def count_rows(n):
+    """A Refusal where these are more rows than any request may have."""
     if n > MOST_ROWS:
         raise Refusal(
             413, f"A request takes at most {MOST_ROWS:,} rows; {n:,} came. Send them in several.", "too-many-rows"
@@ -150,6 +157,7 @@ def count_rows(n):
 
 
 def malformed(detail):
+    """The Refusal, 422, for a request of another form than the API's."""
     return Refusal(422, detail, "malformed")
 
 

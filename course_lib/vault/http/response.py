@@ -14,6 +14,7 @@ def problem_body(refusal):
 
 
 def problem_headers(refusal):
+    """The headers of a Refusal's reply, its own among them."""
     headers = {"content-type": "application/problem+json", **SAFE, **refusal.headers}
     if refusal.status == 401:
         headers["www-authenticate"] = 'Bearer realm="vault"'
@@ -21,6 +22,7 @@ def problem_headers(refusal):
 
 
 def refusal_reply(refusal):
+    """A Refusal as a reply."""
     return Response(problem_body(refusal), refusal.status, problem_headers(refusal))
 
 

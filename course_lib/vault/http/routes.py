@@ -16,6 +16,7 @@ from course_lib.vault.refusal import Refusal
 
 
 def api_routes(app):
+    """The routes of an App, for Starlette."""
     service = app.service
 
     def own(handler):
@@ -83,14 +84,17 @@ def api_routes(app):
 
 
 async def no_method(request):
+    """An address that exists, asked by a method that it does not know."""
     raise HTTPException(405, headers={"allow": "POST"})
 
 
 async def refused(request, refusal):
+    """A Refusal, told as it is."""
     return refusal_reply(refusal)
 
 
 async def not_found(request, error):
+    """What Starlette would say in its own words: no such address, or no such method."""
     words = {404: "There is nothing at this address. See /openapi.json.", 405: "This address knows other methods."}
     detail = words.get(error.status_code, error.detail)
     slug = {404: "no-such-address", 405: "no-such-method"}.get(error.status_code, "refused")
@@ -98,10 +102,12 @@ async def not_found(request, error):
 
 
 async def failed(request, error):
+    """A mistake of ours."""
     return refusal_reply(broken(error))
 
 
 def broken(error):
+    """The Refusal for a mistake of ours: what happened is told in the terminal, never to the asker."""
     return Refusal(500, "The vault made a mistake; its own words are in the terminal where it runs.", "broken")
 
 

@@ -5,6 +5,7 @@ from course_lib.vault.policy import Limits
 
 
 def of(kind, **more):
+    """The schema of a JSON type."""
     return {"type": kind, **more}
 
 
@@ -19,14 +20,17 @@ def thing(required, **properties):
 
 
 def ref(name):
+    """The schema of that name in SCHEMAS."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def or_null(kind):
+    """The schema of a JSON type, or null."""
     return {"type": [kind, "null"]}
 
 
 def constant(text):
+    """The schema of this one text."""
     return {"const": text}
 
 

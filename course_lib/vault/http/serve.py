@@ -28,6 +28,7 @@ class Gate(Server):
         self.crowd, self.ready = crowd, ready
 
     async def startup(self, sockets=None):
+        """uvicorn: from here on we listen; ready() is called at its end."""
         await super().startup(sockets)
         for listener in sockets:
             listener.listen(
@@ -50,6 +51,7 @@ class Gate(Server):
             loop.default_exception_handler(context)
 
     async def shutdown(self, sockets=None):
+        """uvicorn: who has not asked yet is let go; who has is answered."""
         for connection in [one for one in self.crowd.waiting if not one.in_body]:
             self.crowd.drop(connection)  # it has not asked yet
         await super().shutdown(sockets)
@@ -91,6 +93,7 @@ def run(app, listener, ready=lambda: None, until_stdin_closes=False, **deadlines
 
 
 def wait_for_the_end_of(stream, stop):
+    """In a thread: call stop() when whoever holds the other end of the stream has closed it, or ended."""
     try:
         while stream.buffer.read(1 << 16):
             pass

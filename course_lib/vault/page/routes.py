@@ -52,7 +52,7 @@ def content(name):
     return page(name) if name.endswith(".html") else (STATIC / name).read_bytes()
 
 
-class Cached:
+class Fresh:
     """What make() gives, as (bytes, ETag) in two versions, made anew when it is older than `seconds` and somebody asks."""
 
     def __init__(self, make, clock, seconds=SECONDS):
@@ -61,6 +61,7 @@ class Cached:
         self.bodies = {}
 
     async def get(self, which):
+        """(bytes, ETag) of one version, for a coroutine."""
         if self._old():
             async with self.lock:  # forty ask at once: one makes it, and all get it
                 if self._old():
@@ -74,6 +75,7 @@ class Cached:
         return self.bodies[which]
 
     def forget(self):
+        """Something was changed by hand: the next one who asks gets it anew."""
         self.made = None
 
     def _old(self):
@@ -92,6 +94,7 @@ def states(service, board):
 
 
 def without(row, *names):
+    """A dict without some of its names."""
     return {key: value for key, value in row.items() if key not in names}
 
 
@@ -102,6 +105,7 @@ class Sessions:
         self.service, self.clock, self.open = service, clock, {}  # sha256 of the cookie: (token, until)
 
     def start(self, token):
+        """A cookie's value for an instructor's key; a Refusal for any other."""
         self.service.identify(token, scope="instructor")  # a Refusal where it is no instructor's
         cookie, now = secrets.token_urlsafe(32), self.clock()
         self.open = {name: one for name, one in self.open.items() if one[1] > now}
@@ -124,6 +128,7 @@ class Sessions:
             raise Refusal(401, "The key of this session is no instructor's any more.", "not-signed-in") from None
 
     def end(self, request):
+        """The session of the request's cookie is over."""
         self.open.pop(_hash(request.cookies.get(cookie_name(request), "")), None)
 
 
@@ -150,7 +155,7 @@ def check_place(request):
 
 def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
     """The page's routes, for the server to mount. stop(): ends the server, after what it took."""
-    cached, sessions = Cached(lambda: states(service, board), clock), Sessions(service, clock)
+    fresh, sessions = Fresh(lambda: states(service, board), clock), Sessions(service, clock)
     files = {address: (content(name), kind) for address, (name, kind) in FILES.items()}
 
     async def file(request):
@@ -158,12 +163,12 @@ def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
         return tagged(request, body, f'"{hashlib.sha256(body).hexdigest()[:20]}"', kind)
 
     async def state(request):
-        return tagged(request, *await cached.get("class"))
+        return tagged(request, *await fresh.get("class"))
 
     async def instructor_state(request):
         check_place(request)
         sessions.check(request)
-        return tagged(request, *await cached.get("instructor"))
+        return tagged(request, *await fresh.get("instructor"))
 
     async def login(request):
         check_place(request)
@@ -184,7 +189,7 @@ def routes(service, board=None, stop=lambda: None, clock=time.monotonic):
             check_place(request)
             sessions.check(request)
             said = await run_in_threadpool(do, await sent(request))
-            cached.forget()
+            fresh.forget()
             return said if isinstance(said, Response) else response.reply(said)
 
         return endpoint

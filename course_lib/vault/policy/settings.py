@@ -122,6 +122,7 @@ class Policy:
 
     @cached_property
     def version(self):
+        """8 hex digits of the text's sha256."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
 
