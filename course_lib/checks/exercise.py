@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Exercise:
     reference: Any
     examine: Callable[[Any], None]
     hints: tuple[str, ...] = ()  # at most three, of growing help
+
+    def hinted(self, *hints):
+        """The same exercise with these hints."""
+        return replace(self, hints=hints)
 
 
 class NotYet(Exception):

@@ -1,11 +1,11 @@
 """Checks of lesson 00: a line locked in a vault is found by asking it questions. Judged with lines made by hand."""
 
-import math
+from course_lib.checks.exercise import Exercise, expect
+from course_lib.checks.table import Case, Table
 
-from course_lib.checks.exercise import Exercise, NotYet, expect
-
-LINES = ((3.0, 2.0), (-1.5, 0.5), (0.25, -4.0))  # (slope, offset) of three vaults made for the checks
-ELSEWHERE = (7.0, -2.5, 0.8)  # questions that a copy has to answer by itself
+LINES = ((3.0, 2.0), (-1.5, 0.5), (0.25, -4.0), (0.0, 6.0))  # (slope, offset) of four vaults made for the checks
+ELSEWHERE = (7.0, -2.5, 0.8, 1000.0)  # questions that a copy has to answer by itself
+ONE_NUMBER = "one number, made of the oracle's answers (oracle(0) asks a question)"
 
 
 def slope(oracle):
@@ -16,124 +16,120 @@ def copy(oracle, x):
     return oracle(0) + (oracle(1) - oracle(0)) * x
 
 
-def vault(a, b):
-    """(oracle, ledger): an oracle that answers a·x + b and writes each question into the ledger."""
-    ledger = []
+def vault(a, b, ledger=None):
+    """An oracle that answers a·x + b, and writes each question into the ledger."""
 
     def oracle(x):
-        ledger.append(x)
+        if ledger is not None:
+            ledger.append(x)
         return a * x + b
 
-    return oracle, ledger
+    return oracle
 
 
-def number(came, name):
-    """The learner's answer as a float; NotYet in words when it is not one finite number."""
-    expect(came is not None, f"your {name} gave back None. Does it end with a return?")
-    expect(not callable(came), f"your {name} gave back a function, not a number. Did you ask it a question: oracle(0)?")
-    try:
-        came = float(came)
-    except (TypeError, ValueError, RuntimeError):
-        raise NotYet(f"your {name} gave back {str(came):.60}; expected is one number.") from None
-    expect(math.isfinite(came), f"your {name} gave back {came}; expected is a finite number.")
-    return came
+def answers(a, b, *places):
+    return ", ".join(f"{a * x + b:g} at x = {x:g}" for x in places)
 
 
-def near(came, wanted):
-    return math.isclose(came, wanted, rel_tol=1e-4, abs_tol=1e-4)
+SLOPE = Table(
+    "slope",
+    ONE_NUMBER,
+    tuple(
+        Case(
+            f"the vault that answers {answers(a, b, 0, 1, 2)}",
+            (vault(a, b),),
+            a,
+            "The slope is how much higher the answer is one step further. (A difference over n steps is n times that.)",
+        )
+        for a, b in LINES
+    ),
+    (
+        lambda oracle: oracle(1),
+        "That is its answer at 1. How much of that was there at 0 already?",
+        lambda oracle: oracle(0),
+        "That is its answer at 0. The slope is the difference between two answers.",
+        lambda oracle: oracle(0) - oracle(1),
+        "From the answer at 0 to the one at 1, is that up or down?",
+        lambda oracle: oracle(2) - oracle(0),
+        "That is a difference over 2 steps. The slope is the change for one step in x.",
+        lambda oracle: oracle(10) - oracle(0),
+        "That is a difference over 10 steps. The slope is the change for one step in x.",
+        lambda oracle: oracle(1) + oracle(0),
+        "That is the sum of the answers at 0 and at 1. What tells you how far the one is above the other?",
+        lambda oracle: abs(oracle(1) - oracle(0)),
+        "That is right for lines that rise. A line that falls has a slope below 0.",
+        lambda oracle: round(oracle(1) - oracle(0)),
+        "A slope need not be a whole number: leave the difference as it is.",
+    ),
+)
 
 
-def is_function(answer, name):
-    expect(
-        callable(answer),
-        f"check takes the function {name} itself, without parentheses; it was given {str(answer):.60}.",
-    )
+def asks_two_places(copy):
+    """A copy asks at two places whatever x is: NotYet for one that goes and asks again for each x."""
+    everywhere = set()
+    for x in (7.0, -2.5, 1000.0):
+        ledger = []
+        copy(vault(3.0, 2.0, ledger), x)
+        asked = {float(place) for place in ledger}
+        at = ", ".join(f"{place:g}" for place in sorted(asked))
+        expect(
+            len(asked) <= 2,
+            f"your copy asked the vault at {at}. Two places are enough for a line. If it uses your slope: where does that "
+            "ask?",
+        )
+        everywhere |= asked
+        expect(
+            len(everywhere) <= 2,
+            f"for x = {x:g} your copy asked the vault at {at}, and for another x somewhere else. That is a messenger: take "
+            "the vault away and it is mute. Ask at the same two places for every x, 0 and 1 say, and work the answer out.",
+        )
 
 
-def examine_slope(slope):
-    is_function(slope, "slope")
-    given = [(a, b, number(slope(vault(a, b)[0]), "slope")) for a, b in LINES]
-    wrong = [(a, b, came) for a, b, came in given if not near(came, a)]
-    if not wrong:
-        return
-    expect(
-        len({came for _, _, came in given}) > 1,
-        f"three different vaults gave the same {given[0][-1]:g}. Ask the oracle that your function is given: oracle(...).",
-    )
-    a, b, came = wrong[0]
-    seen = f"the vault that answers {b:g} at x = 0, {a + b:g} at x = 1 and {2 * a + b:g} at x = 2 gave {came:g}"
-    expect(not near(came, -a), f"{seen}. From the one at 0 to the one at 1, is that up or down?")
-    expect(not near(came, a + b), f"{seen}, its answer at 1. How much of that was there at 0 already?")
-    expect(not near(came, b), f"{seen}, its answer at 0. The slope is about the difference between two answers.")
-    expect(
-        not any(near(came, a * steps) for steps in (2, 3, 4, 5, 10, 100)),
-        f"{seen}, a difference over {came / a:g} steps. The slope is the change for one step in x.",
-    )
-    raise NotYet(f"{seen}; expected is {a:g}. How much higher is the answer one step further?")
-
-
-def examine_copy(copy):
-    is_function(copy, "copy")
-    given = []
-    for a, b in LINES:
-        for x in ELSEWHERE:
-            oracle, ledger = vault(a, b)
-            given.append((a, b, x, number(copy(oracle, x), "copy")))
-            expect(
-                x not in ledger,
-                f"for x = {x:g} your copy asked the vault at {x:g} and passed the answer on. That is a messenger: take "
-                "the vault away and it is mute. Ask at 0 and at 1 only, and work the answer out.",
-            )
-            asked = sorted(set(ledger))
-            expect(
-                len(asked) <= 2,
-                f"your copy asked the vault at {', '.join(f'{place:g}' for place in asked)}. Two places are enough for "
-                "a line. If it uses your slope: where does that ask?",
-            )
-    wrong = [(a, b, x, came) for a, b, x, came in given if not near(came, a * x + b)]
-    if not wrong:
-        return
-    expect(
-        len({came for *_, came in given}) > 1,
-        f"different vaults and different x gave the same {given[0][-1]:g}. Use the oracle and the x that copy is given.",
-    )
-    a, b, x, came = wrong[0]
-    seen = f"a vault answers {b:g} at 0, {a + b:g} at 1 and {a * x + b:g} at x = {x:g}; there your copy says {came:g}"
-    expect(not near(came, a * x), f"{seen}. The steps are right; where does the line start, at x = 0?")
-    expect(not near(came, a * x + a + b), f"{seen}: x steps, counted from the answer at 1. From where do you count?")
-    expect(not near(came, b + (a + b) * x), f"{seen}. Each step adds oracle(1), and it should add the difference.")
-    expect(
-        not near(came, (a + b) * x),
-        f"{seen}, {x:g} times the answer at 1. That holds for a line that starts at 0. (Or are parentheses missing?)",
-    )
-    raise NotYet(f"{seen}. Start from the answer at 0 and go x steps of the size of the slope.")
+COPY = Table(
+    "copy",
+    ONE_NUMBER,
+    tuple(
+        Case(
+            f"x = {x:g} and the vault that answers {answers(a, b, 0, 1, x)}",
+            (vault(a, b), x),
+            a * x + b,
+            "Start from the answer at 0 and go x steps of the size of the slope.",
+        )
+        for a, b in LINES
+        for x in ELSEWHERE
+    ),
+    (
+        lambda oracle, x: (oracle(1) - oracle(0)) * x,
+        "The steps are right; where does the line start, at x = 0?",
+        lambda oracle, x: oracle(1) + (oracle(1) - oracle(0)) * x,
+        "These are x steps, counted from the answer at 1. From where do you count?",
+        lambda oracle, x: oracle(0) + oracle(1) * x,
+        "Each step adds oracle(1), and it should add the difference.",
+        lambda oracle, x: oracle(1) * x,
+        "That is x times the answer at 1, which holds for a line that starts at 0. (Or are parentheses missing?)",
+        lambda oracle, x: oracle(0) + oracle(1) - oracle(0) * x,
+        "Are parentheses missing? First the difference, then x times that.",
+        lambda oracle, x: oracle(0) - (oracle(1) - oracle(0)) * x,
+        "Your line falls where the vault's rises: from the answer at 0 to the one at 1, is that up or down?",
+        lambda oracle, x: oracle(0) + oracle(1) - oracle(0),
+        "That is the answer at 1 for every x. Where does your copy use x?",
+    ),
+    also=asks_two_places,
+)
 
 
 EXERCISES = {
-    "0.1": Exercise(
-        number="0.1",
-        title="one secret number",
-        minutes=2,
-        difficulty=1,
-        reference=slope,
-        examine=examine_slope,
-        hints=(
+    one.number: one
+    for one in (
+        Exercise("0.1", "one secret number", 2, 1, slope, SLOPE).hinted(
             "Ask at x = 0 and at x = 1. What does the difference between the two answers tell you?",
             "The answers are b and a + b.",
             "return oracle(1) - oracle(0)",
         ),
-    ),
-    "0.2": Exercise(
-        number="0.2",
-        title="the whole vault",
-        minutes=3,
-        difficulty=1,
-        reference=copy,
-        examine=examine_copy,
-        hints=(
+        Exercise("0.2", "the whole vault", 3, 1, copy, COPY).hinted(
             "A line is known from where it starts and how much it rises with each step.",
             "oracle(0) is where it starts; your slope(oracle) is the rise. How far is it to x?",
             "return oracle(0) + slope(oracle) * x",
         ),
-    ),
+    )
 }

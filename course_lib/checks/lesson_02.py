@@ -609,97 +609,44 @@ def examine_choose_bias(choose_bias):
 
 
 EXERCISES = {
-    "2.1": Exercise(
-        "2.1",
-        "the soft targets of several networks",
-        5,
-        1,
-        soft_targets,
-        examine_soft_targets,
-        (
+    one.number: one
+    for one in (
+        Exercise("2.1", "the soft targets of several networks", 5, 1, soft_targets, examine_soft_targets).hinted(
             "Two steps: one mean over the networks, which are dim 0, then a softmax with a temperature.",
             "The temperature divides the mean logits. The classes are the last dim.",
             "logits.mean(0) is (N, C); divide it by T and give it to torch.softmax(..., dim=-1).",
         ),
-    ),
-    "2.2": Exercise(
-        "2.2",
-        "the map of what looks like what",
-        6,
-        2,
-        similarity_map,
-        examine_similarity_map,
-        (
+        Exercise("2.2", "the map of what looks like what", 6, 2, similarity_map, examine_similarity_map).hinted(
             "For one class c: which rows of probs have the label c, and what is their mean row?",
             "probs[labels == c] are the rows of class c; .mean(0) is their mean answer, (C,).",
             "Make a list of these rows for c in range(probs.shape[-1]) and torch.stack it.",
         ),
-    ),
-    "2.3": Exercise(
-        "2.3",
-        "KL, with its zeros",
-        8,
-        2,
-        kl,
-        KL,
-        (
+        Exercise("2.3", "KL, with its zeros", 8, 2, kl, KL).hinted(
             "Without zeros it is one line: p times the difference of the two logs, summed over the last dim.",
             "Where p is 0 the term must be 0, whatever q is: torch.where(p > 0, term, 0.0). Where q is 0 and p is not, "
             "leave the inf that comes by itself.",
             "torch.where(p > 0, p * (p.log() - q.log()), 0.0).sum(-1): the branch that is not chosen may be nan.",
         ),
-    ),
-    "2.4": Exercise(
-        "2.4",
-        "the floor and the gap",
-        5,
-        1,
-        floor_and_gap,
-        examine_floor_and_gap,
-        (
+        Exercise("2.4", "the floor and the gap", 5, 1, floor_and_gap, examine_floor_and_gap).hinted(
             "The floor is the entropy of p: set q = p in the cross-entropy. The gap is what you built in 2.3.",
             "torch.xlogy(p, p) is p ln p with 0 where p is 0. Mind the sign, and sum over the last dim.",
             "return -torch.xlogy(p, p).sum(-1), kl(p, q)",
         ),
-    ),
-    "2.5": Exercise(
-        "2.5",
-        "bits beyond the label",
-        6,
-        2,
-        bits_beyond_label,
-        examine_bits_beyond_label,
-        (
+        Exercise("2.5", "bits beyond the label", 6, 2, bits_beyond_label, examine_bits_beyond_label).hinted(
             "Three steps: the map, the row of the map for each example, the mean KL from each answer to that row.",
             "If typical is the map (C, C), then typical[labels] is (N, C): each example's row.",
             "kl(probs, typical[labels]).mean() is in nats; divide by math.log(2), or torch.tensor(2.0).log(), for "
             "bits.",
         ),
-    ),
-    "2.6": Exercise(
-        "2.6",
-        "take a class out",
-        3,
-        1,
-        rows_without,
-        examine_rows_without,
-        (
+        Exercise("2.6", "take a class out", 3, 1, rows_without, examine_rows_without).hinted(
             "labels != cls is True for the rows that stay. What turns True into row numbers?",
             ".nonzero() gives the places of the True ones, as (n, 1); take its only column with [:, 0].",
         ),
-    ),
-    "2.7": Exercise(
-        "2.7",
-        "choose the bias",
-        8,
-        3,
-        choose_bias,
-        examine_choose_bias,
-        (
+        Exercise("2.7", "choose the bias", 8, 3, choose_bias, examine_choose_bias).hinted(
             "For one bias: copy the logits, add the bias to class cls, take the winners, compare with the labels, "
             "average.",
             "moved = logits.clone(); moved[..., cls] += bias. Then (moved.argmax(-1) == labels).float().mean().",
             "Keep the best accuracy so far and its bias while you go through biases; or max(biases, key=score).",
         ),
-    ),
+    )
 }

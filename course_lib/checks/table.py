@@ -88,9 +88,10 @@ class Table:
         expect(came is not None, f"your {self.name} gave back None. Is there a `return` line at its end?")
         if not causes and all(values.same(self.outcome(answer, other)[0], came, 0) for other in self.cases):
             causes = ["That comes whatever is given: does your function use its arguments?"]
+        odd = values.kind(came) != values.kind(case.right)
         gave, expected = values.differ(came, case.right, case.off, self.what)
-        said = f"for {case.seen} your {self.name} gave {gave}; expected is {expected}. {[*causes, case.why][0]}"
-        raise NotYet(said.strip())
+        look = [*causes, "" if odd else case.why][0]
+        raise NotYet(f"for {case.seen} your {self.name} gave {gave}; expected is {expected}. {look}".strip())
 
     def ask_again(self, answer, case):
         """The first case once more: is anything remembered from call to call, forbidden, or lost to autograd?"""

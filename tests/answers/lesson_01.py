@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from tests.answers import Answers
@@ -20,38 +21,11 @@ def softmax_through_logs(logits, T=1.0):
     return (z - z.logsumexp(-1, keepdim=True)).exp()
 
 
-def softmax_einsum(logits, T=1.0):
-    lead = logits - logits.max(dim=-1)[0][..., None]
-    e = (lead / T).exp()
-    return torch.einsum("...c,...->...c", e, 1 / e.sum(-1))
-
-
 def softmax_loops(logits, T=1.0):
     if logits.ndim > 1:
         return torch.stack([softmax_loops(row, T) for row in logits])
     e = [torch.exp((z - max(logits)) / T) for z in logits]
     return torch.stack([one / sum(e) for one in e])
-
-
-def softmax_differences(logits, T=1.0):
-    return 1 / ((logits.unsqueeze(-2) - logits.unsqueeze(-1)) / T).exp().sum(-1)
-
-
-def softmax_power_of_two(logits, T=1.0):
-    z = logits / (T * math.log(2))
-    e = 2 ** (z - torch.max(z, dim=-1, keepdim=True).values)
-    return e.div(e.sum(-1, keepdim=True))
-
-
-def softmax_clamped(logits, T=1.0):
-    return torch.softmax((logits / T).clamp(-80, 80), -1)
-
-
-def softmax_shifted_in_float_only(logits, T=1.0):
-    if logits.dtype == torch.half:
-        e = (logits / T).exp()
-        return e / e.sum(-1, keepdim=True)
-    return softmax_shifted(logits, T)
 
 
 def softmax_in_place(logits, T=1.0):
@@ -60,83 +34,46 @@ def softmax_in_place(logits, T=1.0):
     return logits.exp() / logits.exp().sum(-1, keepdim=True)
 
 
-def softmax_max_without_values(z, T=1.0):
-    e = (z / T - (z / T).max(dim=-1, keepdim=True)).exp()
+def softmax_keepdim_late(logits, T=1.0):
+    e = (logits / T - (logits / T).max(-1).values).exp()
     return e / e.sum(-1, keepdim=True)
 
 
-def softmax_over_all_but_last(logits, T=1.0):
+def softmax_shifted_in_float_only(logits, T=1.0):
     e = (logits / T).exp()
-    return e / e.sum(dim=tuple(range(logits.ndim - 1)), keepdim=True) if logits.ndim > 1 else e / e.sum()
-
-
-def softmax_half_detached(logits, T=1.0):
-    e = (logits / T - (logits / T).amax(-1, keepdim=True)).exp()
-    return e / e.sum(-1, keepdim=True).detach()
+    return e / e.sum(-1, keepdim=True) if logits.dtype == torch.half else softmax_shifted(logits, T)
 
 
 # ---- 1.2 ----
 
 
-def log_softmax_shifted(logits, T=1.0):
-    z = logits / T
-    z = z - z.max(-1, keepdim=True).values
-    return z - z.exp().sum(-1, keepdim=True).log()
+def log_softmax_differences(logits, T=1.0):
+    return -torch.logsumexp((logits[..., None, :] - logits[..., :, None]) / T, dim=-1)
 
 
-def log_softmax_logsumexp(logits, T=1.0):
-    z = logits / T
-    return z - torch.logsumexp(z, dim=-1, keepdim=True)
-
-
-def log_softmax_naive(logits, T=1.0):
-    z = logits / T
-    return z - z.exp().sum(-1, keepdim=True).log()
-
-
-def log_softmax_cut(logits, T=1.0):
-    return log_softmax_shifted(logits.clamp(-1000, 1000), T)
+def log_softmax_logaddexp(logits, T=1.0):
+    z, *rest = (logits.double() / T).unbind(-1)
+    for one in rest:
+        z = torch.logaddexp(z, one)
+    return logits / T - z.unsqueeze(-1)
 
 
 def log_softmax_batch_maximum(logits, T=1.0):
-    z = logits / T
-    z = z - z.max()
+    z = (logits - logits.max()) / T
     return z - (z.exp().sum(-1, keepdim=True) + 1e-30).log()
 
 
-def log_softmax_whole_batch(logits, T=1.0):
-    z = logits / T
-    return z - z.flatten().logsumexp(0)
-
-
-def log_softmax_half_overflows(logits, T=1.0):
-    if logits.dtype == torch.half:
-        return log_softmax_naive(logits, T)
-    return log_softmax_shifted(logits, T)
-
-
-def log_softmax_in_place(logits, T=1.0):
-    return logits.div_(T).log_softmax(-1)
-
-
 # ---- 1.3 ----
-
-
-def entropy_where(probs, base=math.e):
-    logs = torch.where(probs > 0, probs, 1.0).log()
-    return -(probs * logs).sum(-1) / math.log(base)
 
 
 def entropy_entr(probs, base=math.e):
     return torch.special.entr(probs).sum(dim=-1) / math.log(base)
 
 
-def entropy_naive(probs, base=math.e):
-    return -(probs * probs.log()).sum(-1) / math.log(base)
-
-
-def entropy_any_log(log):
-    return lambda probs, base=math.e: -(probs * log(probs.clamp_min(1e-30))).sum(-1)
+def entropy_loops(probs, base=math.e):
+    if probs.ndim > 1:
+        return torch.stack([entropy_loops(row, base) for row in probs])
+    return torch.tensor(-sum(p * math.log(p, base) for p in probs.tolist() if p > 0))
 
 
 def entropy_in_place(probs, base=math.e):
@@ -144,17 +81,7 @@ def entropy_in_place(probs, base=math.e):
     return entropy_entr(probs, base)
 
 
-def entropy_masked(probs, base=math.e):
-    probs = probs[probs > 0]
-    return -(probs * probs.log()).sum() / math.log(base)
-
-
 # ---- 1.4 ----
-
-
-def cold_compared(logits):
-    winners = (logits == logits.amax(-1, keepdim=True)).float()
-    return winners / winners.sum(-1, keepdim=True)
 
 
 def cold_infinite(logits):
@@ -162,21 +89,17 @@ def cold_infinite(logits):
     return torch.softmax(torch.where(gap < 0, -torch.inf, 0.0), -1)
 
 
-def cold_first_winner(logits):
-    return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
+def cold_numpy(logits):
+    winners = logits.numpy() == logits.numpy().max(axis=-1, keepdims=True)
+    return torch.from_numpy(winners / winners.sum(axis=-1, keepdims=True))
 
 
-def cold_batch_winner(logits):
-    winners = (logits == logits.max()).float()
-    return winners / winners.sum()
+def cold_two_winners_at_most(logits):
+    first, second = logits.topk(2).values.unbind(-1)
+    return (logits == first[..., None]) * torch.where(first == second, 0.5, 1.0)[..., None]
 
 
 # ---- 1.5 ----
-
-
-def hot_by_mean(logits, T):
-    C = logits.size(-1)
-    return 1 / C + (logits - logits.mean(-1, keepdim=True)) / (C * T)
 
 
 def hot_by_sum(logits, T):
@@ -184,13 +107,14 @@ def hot_by_sum(logits, T):
     return e / e.sum(dim=-1, keepdim=True)
 
 
-def hot_batch_mean(logits, T):
+def hot_matrix(logits, T):
     C = logits.shape[-1]
-    return 1 / C + (logits - logits.mean()) / (C * T)
+    return 1 / C + logits.double() @ (torch.eye(C, dtype=torch.double) - 1 / C) / (C * T)
 
 
-def hot_three_classes(logits, T):
-    return 1 / 3 + (logits - logits.mean(-1, keepdim=True)) / (3 * T)
+def hot_second_order(logits, T):
+    z = (logits - logits.mean(-1, keepdim=True)) / T
+    return (1 + z + z**2 / 2 - (z**2).mean(-1, keepdim=True) / 2) / logits.shape[-1]
 
 
 # ---- 1.6 ----
@@ -210,13 +134,10 @@ def jacobian_autograd(logits, T=1.0):
     return torch.autograd.functional.jacobian(lambda z: torch.softmax(z / T, -1), logits)
 
 
-def from_p(formula):
-    """A Jacobian that is a formula of the probabilities at T."""
-    return lambda logits, T=1.0: formula(torch.softmax(logits / T, -1), T)
-
-
-def jacobian_p_without_T(logits, T=1.0):
-    return jacobian_outer(logits) / T
+def jacobian_row_by_row(logits, T=1.0):
+    z = logits.clone().requires_grad_()
+    p = torch.softmax(z / T, -1)
+    return torch.stack([torch.autograd.grad(p[i], z, retain_graph=True)[0] for i in range(len(z))])
 
 
 def jacobian_three_classes(logits, T=1.0):
@@ -228,179 +149,118 @@ def jacobian_three_classes(logits, T=1.0):
 # ---- 1.7 ----
 
 
-def nats_at(logits, T, base=math.e):
-    return float(torch.special.entr(torch.softmax(logits / T, -1)).sum()) / math.log(base)
+def nats_at(logits, T):
+    return float(torch.special.entr(torch.softmax(logits / T, -1)).sum())
 
 
-def bisect(logits, wanted, low=0.01, high=100.0, steps=60, base=math.e):
-    for _ in range(steps):
-        middle = (low + high) / 2
-        low, high = (middle, high) if nats_at(logits, middle, base) < wanted else (low, middle)
-    return middle
-
-
-def bisect_until_close(logits, wanted, low=0.01, high=100.0):
+def halve_by_ratio(logits, wanted, low=0.01, high=100.0):
     middle = math.sqrt(low * high)
     if high / low < 1 + 1e-9:
         return torch.tensor(middle)
-    if nats_at(logits, middle) > wanted:
-        return bisect_until_close(logits, wanted, low, middle)
-    return bisect_until_close(logits, wanted, middle, high)
+    return halve_by_ratio(logits, wanted, *((low, middle) if nats_at(logits, middle) > wanted else (middle, high)))
 
 
-def bisect_backwards(logits, wanted, low=0.01, high=100.0):
-    for _ in range(60):
+def halve_until_right(logits, wanted, low=0.01, high=100.0):
+    middle = (low + high) / 2
+    while abs(nats_at(logits, middle) - wanted) > 0.001:
+        low, high = (middle, high) if nats_at(logits, middle) < wanted else (low, middle)
         middle = (low + high) / 2
-        low, high = (middle, high) if nats_at(logits, middle) > wanted else (low, middle)
     return middle
 
 
-def bisect_both_ends(logits, wanted, low=0.01, high=100.0):
-    return bisect(logits, wanted), bisect(logits, wanted) + 1e-6
+def fine_grid(logits, wanted, low=0.01, high=100.0, steps=20_000):
+    Ts = np.geomspace(low, high, steps)
+    p = torch.softmax(logits.double() / torch.from_numpy(Ts)[:, None], -1)
+    return Ts[(torch.special.entr(p).sum(-1) - wanted).abs().argmin()]
 
 
-def bisect_never_ends(logits, wanted, low=0.01, high=100.0):
+def never_ends(logits, wanted, low=0.01, high=100.0):
     middle = (low + high) / 2
     while nats_at(logits, middle) != wanted:
-        middle = (low + high) / 2
         low, high = (middle, high) if nats_at(logits, middle) < wanted else (low, middle)
+        middle = (low + high) / 2
     return middle
 
 
 ANSWERS = {
     "1.1": Answers(
-        right=[
-            softmax_shifted,
-            softmax_through_logs,
-            softmax_einsum,
-            softmax_loops,
-            softmax_differences,
-            softmax_power_of_two,
-        ],
+        right=[softmax_shifted, softmax_through_logs, softmax_loops],
         wrong={
-            "clamps": (softmax_clamped, "Are the logits cut off"),
+            "clamps": (lambda z, T=1.0: torch.softmax((z / T).clamp(-80, 80), -1), "no logit may be cut off"),
             "overflows in half precision": (softmax_shifted_in_float_only, "65504"),
-            "over the rows": (softmax_over_all_but_last, "Each column adds up to 1"),
+            "the maxima without keepdim": (softmax_keepdim_late, "one number per row does not fit the rows"),
             "works in place": (softmax_in_place, "works in place"),
-            "returns numpy": (lambda z, T=1.0: softmax_shifted(z, T).numpy(), "gave an ndarray of shape (3,)"),
-            "forgets .values": (softmax_max_without_values, "Take .values"),
+            "forgets .values": (lambda z, T=1.0: (z / T - (z / T).max(-1, keepdim=True)).exp(), "Take .values"),
             "loses the gradient": (lambda z, T=1.0: softmax_shifted(z, T).detach(), "autograd lost the thread"),
-            "loses half of the gradient": (softmax_half_detached, "not the right gradient"),
-            "returns the winner": (
-                lambda z, T=1.0: softmax_shifted(z, T).max(-1).values,
-                "gave a tensor with one number in it",
-            ),
             "torch's own": (lambda z, T=1.0: torch.nn.functional.softmax(z / T, -1), "write it yourself"),
-            "a little too far from 1": (lambda z, T=1.0: softmax_shifted(z, T) * 0.999, "expected is 0.6652"),
+            "another T unless given": (lambda z, T=2.0: softmax_shifted(z, T), "without a T"),
         },
         garbage=[torch.ones(3)],
     ),
     "1.2": Answers(
-        right=[log_softmax_shifted, log_softmax_logsumexp],
+        right=[log_softmax_differences, log_softmax_logaddexp, lambda z, T=1.0: (z.double() / T).log_softmax(-1)],
         wrong={
-            "log of the softmax": (lambda z, T=1.0: softmax_shifted(z, T).log(), "rounded to 0"),
-            "adds a small number": (lambda z, T=1.0: (softmax_shifted(z, T) + 1e-9).log(), "hides the -inf"),
-            "exp overflows": (log_softmax_naive, "an exponential overflowed"),
-            "cuts the logits": (log_softmax_cut, "Were the logits cut off"),
-            "the batch's maximum": (log_softmax_batch_maximum, "that of the whole batch"),
-            "divides the logs by T": (lambda z, T=1.0: log_softmax_shifted(z) / T, "finished log-probabilities"),
-            "multiplies by T": (lambda z, T=1.0: log_softmax_shifted(z * T), "yours gives to it"),
-            "forgets T": (lambda z, T=1.0: log_softmax_shifted(z), "Where does your log_softmax use T?"),
-            "normalises over the batch": (lambda z, T=1.0: torch.log_softmax(z / T, 0), "Which dim holds"),
-            "sums over everything": (log_softmax_whole_batch, "What do you sum over?"),
-            "forgets the log of the sum": (lambda z, T=1.0: z / T - (z / T).max(-1, True).values, "log of a sum"),
-            "returns the probabilities": (softmax_shifted, "these are the probabilities"),
-            "base 2": (lambda z, T=1.0: log_softmax_shifted(z, T) / math.log(2), "base 2"),
-            "base 10": (lambda z, T=1.0: log_softmax_shifted(z, T) / math.log(10), "base 10"),
-            "wrong sign": (lambda z, T=1.0: -log_softmax_shifted(z, T), "check the sign"),
-            "overflows in half precision": (log_softmax_half_overflows, "65504"),
-            "works in place": (log_softmax_in_place, "works in place"),
-            "returns numpy": (lambda z, T=1.0: log_softmax_shifted(z, T).numpy(), "of type ndarray"),
-            "loses the gradient": (lambda z, T=1.0: log_softmax_shifted(z, T).detach(), "autograd lost the thread"),
+            "adds a small number": (lambda z, T=1.0: (softmax_shifted(z, T) + 1e-9).log(), "gave 0, -20.72"),
+            "cuts the logits": (lambda z, T=1.0: (z.clamp(-1000, 1000) / T).log_softmax(-1), "cut off or rescaled"),
+            "the batch's maximum": (log_softmax_batch_maximum, "its own largest number"),
+            "returns numpy": (lambda z, T=1.0: (z / T).log_softmax(-1).numpy(), "gave an ndarray"),
         },
     ),
     "1.3": Answers(
-        right=[entropy_where, entropy_entr],
+        right=[
+            entropy_entr,
+            entropy_loops,
+            lambda p, base=math.e: torch.distributions.Categorical(probs=p).entropy() / math.log(base),
+        ],
         wrong={
-            "0 log 0 is nan": (entropy_naive, "0 times -inf is nan"),
-            "wrong sign": (lambda p, base=math.e: -entropy_where(p, base), "check the sign"),
-            "averages": (lambda p, base=math.e: entropy_where(p, base) / p.shape[-1], "it does not average"),
-            "always bits": (entropy_any_log(torch.log2), "their entropy in bits"),
-            "base 10": (entropy_any_log(torch.log10), "Nats take base e"),
-            "ignores base": (entropy_any_log(torch.log), "Is base used?"),
-            "multiplies by the log of base": (
-                lambda p, base=math.e: entropy_where(p) * math.log(base),
-                "How does one change the base",
+            "a small number": (
+                lambda p, base=math.e: -(p * (p + 1e-6).log()).sum(-1) / math.log(base),
+                "too large for",
             ),
-            "adds too much before the log": (
-                lambda p, base=math.e: -(p * (p + 1e-5).log()).sum(-1) / math.log(base),
-                "too large for the rare class",
-            ),
-            "keeps no rows": (entropy_masked, "does a batch keep its rows?"),
             "overwrites the zeros": (entropy_in_place, "works in place"),
-            "does not sum": (lambda p, base=math.e: -torch.xlogy(p, p) / math.log(base), "gave shape (8,)"),
-            "returns a float": (lambda p, base=math.e: float(entropy_where(p, base)), "of type float"),
             "math.log": (lambda p, base=math.e: -(p * math.log(p, base)).sum(-1), "take one number"),
+            "rounds": (
+                lambda p, base=math.e: entropy_entr(p, base).round(decimals=3),
+                "gave 2.079; expected is 2.0794",
+            ),
         },
     ),
     "1.4": Answers(
-        right=[cold_compared, cold_infinite],
+        right=[cold_infinite, cold_numpy],
         wrong={
-            "only one winner": (cold_first_winner, "equal probabilities at every T"),
-            "both winners get 1": (lambda z: (z == z.amax(-1, keepdim=True)).float(), "adds up to 2"),
-            "the winner's number": (lambda z: z.argmax(-1), "one number"),
-            "a small T": (lambda z: torch.softmax(z / 0.2, -1), "not the limit"),
-            "a T that is small, not small enough": (lambda z: torch.softmax(z / 0.01, -1), "the limit knows no nearly"),
-            "True and False": (lambda z: z == z.amax(-1, keepdim=True), "True and False"),
-            "the smallest wins": (lambda z: cold_compared(-z), "the smallest logit"),
-            "the batch's winner": (cold_batch_winner, "its own winner"),
-            "divides by zero": (lambda z: torch.softmax(z / 0, -1), "divided by 0"),
+            "the last winner": (lambda z: (z.argsort(-1).argsort(-1) == z.shape[-1] - 1).float(), "gave 0, 0, 1, 0"),
+            "a T that is 1e-9": (lambda z: torch.softmax(z / 1e-9, -1), "1e-35"),
+            "a T that is 1e-37": (lambda z: torch.softmax(z / 1e-37, -1), "Nothing may overflow"),
+            "two winners at most": (cold_two_winners_at_most, "Four winners"),
         },
     ),
     "1.5": Answers(
-        right=[hot_by_mean, hot_by_sum],
+        right=[hot_by_sum, hot_matrix],
         wrong={
-            "the exact softmax": (softmax_shifted, "the exact softmax"),
-            "only the limit": (lambda z, T: torch.full_like(z, 1 / z.shape[-1]), "the limit itself"),
-            "forgets the mean": (lambda z, T: 1 / z.shape[-1] + z / (z.shape[-1] * T), "adds up to 1.1"),
-            "forgets 1/C": (lambda z, T: hot_by_mean(z, T) - 1 / z.shape[-1], "adds up to 0"),
-            "forgets C below": (
-                lambda z, T: 1 / z.shape[-1] + (z - z.mean(-1, keepdim=True)) / T,
-                "3 times too long",
+            "second order": (hot_second_order, "gave 0.4033"),
+            "positive by force": (lambda z, T: hot_by_sum(z, T).relu(), "do not bend it"),
+            "the sum for the mean": (
+                lambda z, T: 1 / z.size(-1) + (z - z.sum(-1, True)) / (z.size(-1) * T),
+                "gave 0.3333",
             ),
-            "multiplies by T": (lambda z, T: hot_by_mean(z, 1 / T), "has to fade"),
-            "squares T": (lambda z, T: hot_by_mean(z, T**2), "fades too fast"),
-            "the batch's mean": (hot_batch_mean, "its own mean"),
-            "always three classes": (hot_three_classes, "count its classes"),
         },
     ),
     "1.6": Answers(
-        right=[jacobian_outer, jacobian_loops, jacobian_autograd],
+        right=[jacobian_outer, jacobian_loops],
         wrong={
-            "forgets 1/T": (from_p(lambda p, T: p.diag() - torch.outer(p, p)), "and the chain rule?"),
-            "squares T": (lambda z, T=1.0: jacobian_outer(z, T) / T, "you have two"),
-            "only the diagonal": (from_p(lambda p, T: torch.diag(p * (1 - p)) / T), "all beside it is 0"),
-            "rivals rise together": (from_p(lambda p, T: (p.diag() + torch.outer(p, p)) / T), "a rival's logit"),
-            "wrong sign": (lambda z, T=1.0: -jacobian_outer(z, T), "does your probability fall?"),
-            "one formula for all": (from_p(lambda p, T: torch.outer(p, 1 - p) / T), "each column must add up to 0"),
-            "of the log-probabilities": (from_p(lambda p, T: (torch.eye(len(p)) - p) / T), "log-probabilities"),
-            "T in front only": (jacobian_p_without_T, "do the probabilities have it too?"),
-            "forgets T": (lambda z, T=1.0: jacobian_outer(z), "Where does your jacobian use T?"),
-            "always three classes": (jacobian_three_classes, "the size of the first example"),
-            "a vector": (from_p(lambda p, T: p * (1 - p) / T), "gave shape (3,)"),
+            "always three classes": (jacobian_three_classes, "There are 5 classes"),
+            "autograd": (jacobian_autograd, "torch.autograd made them"),
+            "T twice inside": (lambda z, T=1.0: jacobian_outer(z / T, T), "gave 0.0572"),
         },
+        garbage=[jacobian_row_by_row],
     ),
     "1.7": Answers(
-        right=[bisect, bisect_until_close],
+        right=[halve_by_ratio, halve_until_right, fine_grid],
         wrong={
-            "keeps the wrong half": (bisect_backwards, "Each step kept the wrong half"),
-            "stops too early": (lambda z, wanted, low=0.01, high=100.0: bisect(z, wanted, steps=12), "too early"),
-            "one step": (lambda z, wanted, low=0.01, high=100.0: bisect(z, wanted, steps=3), "first three steps"),
-            "in bits": (lambda z, wanted, low=0.01, high=100.0: bisect(z, wanted, base=2), "1 bit"),
-            "returns the entropy": (lambda z, wanted, low=0.01, high=100.0: wanted, "looks like the entropy"),
-            "returns both ends": (bisect_both_ends, "one number"),
-            "a narrow interval": (lambda z, wanted, low=0.5, high=10.0: bisect(z, wanted, low, high), "all the way"),
+            "a coarse grid": (lambda z, wanted: fine_grid(z, wanted, steps=300), "in enough steps"),
+            "whole numbers": (lambda z, wanted: round(halve_by_ratio(z, wanted).item()), "gave 2; expected is 1.75"),
+            "from 0.1 on": (lambda z, wanted: halve_by_ratio(z, wanted, low=0.1), "gave 0.1; expected is 0.043"),
         },
-        garbage=[bisect_never_ends, lambda z, wanted: math.nan, lambda z, wanted: -1.0],
+        garbage=[never_ends, lambda z, wanted: math.nan, lambda z, wanted: -1.0],
     ),
 }
