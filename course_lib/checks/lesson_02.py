@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from course_lib.checks.exercise import Exercise, expect
+from course_lib.checks.exercise import Exercise
 from course_lib.checks.table import Case, Table
 
 # ---- what the lesson goes on with until the learner's own answers are right ----
@@ -44,122 +45,55 @@ def choose_bias(logits, labels, cls, biases):
     return list(biases)[scores.index(max(scores))]
 
 
-# ---- what several checks ask ----
-
-
-def said(numbers):
-    """The numbers as a learner would write them: 0.665, 0.245, 0.09."""
-    return ", ".join(f"{number:.4g}" for number in torch.as_tensor(numbers).detach().flatten()[:6].tolist())
-
-
-def close(came, wanted, off=1e-4):
-    """True where came has the shape and the numbers of wanted (infinities too)."""
-    wanted = torch.as_tensor(wanted)
-    return came.shape == wanted.shape and torch.allclose(came.double(), wanted.double(), rtol=1e-4, atol=off)
-
-
-def call(answer, name, *given):
-    """What the answer returns for these inputs; in words when it is no function or changed a tensor it was given."""
-    expect(
-        callable(answer), f"check takes the function {name} itself, without parentheses; it was given {answer!r:.60}."
-    )
-    mine = [one.clone() if torch.is_tensor(one) else one for one in given]
-    came = answer(*mine)
-    expect(came is not None, f"your {name} gave back None. Does it end with a return?")
-    for before, after in zip(given, mine, strict=True):
-        expect(
-            not torch.is_tensor(before) or torch.equal(before, after),
-            f"your {name} changed a tensor that it was given. Something works in place (an operation that ends in _, "
-            "+=, or an assignment to x[...]); take a .clone() first, or make a new tensor.",
-        )
-    return came
-
-
-def shaped(came, name, shape, what):
-    """Says in words what came when it is not a tensor of this shape."""
-    expect(
-        torch.is_tensor(came),
-        f"your {name} gave back a {type(came).__name__}; expected is a torch tensor of {what}.",
-    )
-    expect(
-        tuple(came.shape) == tuple(shape),
-        f"your {name} gave shape {tuple(came.shape)}; expected is {tuple(shape)}, {what}.",
-    )
-    return came
-
-
 # ---- 2.1 ----
 
 VOTES = torch.tensor([[[4.0, 0.0, -1.0], [0.0, 1.0, 3.0]], [[0.0, 2.0, -1.0], [2.0, 5.0, 1.0]]])  # (2, 2, 3)
+THREE = torch.tensor([[[3.0, 1.0], [0.0, 2.0]], [[-1.0, 1.0], [4.0, 0.5]], [[9.0, 0.0], [0.0, 0.0]]])  # (3, 2, 2)
 
 
-def examine_soft_targets(soft_targets):
-    name, what = "soft_targets", "one row of probabilities per picture"
+def softened(seen, logits, T, why="Two steps: the mean of the logits over the networks, then the softmax at T."):
+    """A case of 2.1: the mean is made by hand, the softmax is torch's own in double precision."""
+    total = sum(logits.double()) / len(logits)
+    return Case(seen, (logits, T), torch.softmax(total / T, -1).float(), why)
 
-    def come(logits, T):
-        came = call(soft_targets, name, logits, T)
-        expect(
-            not (torch.is_tensor(came) and came.shape == logits.shape),
-            f"logits of shape {tuple(logits.shape)} gave an answer for each of the {len(logits)} networks. "
-            "Together they give one answer per picture: over which dim is the mean?",
-        )
-        return shaped(came, name, logits.shape[1:], what)
 
-    first = VOTES[:, 0]  # two networks say (4, 0, -1) and (0, 2, -1): their mean is (2, 1, -1)
-    came, right = come(VOTES, 1.0), torch.softmax(VOTES.double().mean(0), -1)
-    expect(
-        not close(came, VOTES.mean(0)) and not close(came, torch.log_softmax(VOTES.mean(0), -1)),
-        f"two networks with the logits 4, 0, -1 and 0, 2, -1 gave {said(came[0])}. A target is a row of probabilities: "
-        "none is negative, and they add up to 1.",
-    )
-    expect(
-        not close(came, torch.softmax(VOTES, -1).mean(0)),
-        f"two networks with the logits 4, 0, -1 and 0, 2, -1 gave {said(came[0])}: the mean of their probabilities. "
-        "Another good way, but the exercise takes the mean of the logits. Which of the two steps comes first?",
-    )
-    expect(
-        not close(came, torch.softmax(VOTES.sum(0), -1)),
-        f"two networks with the logits 4, 0, -1 and 0, 2, -1 gave {said(came[0])}, as surely as the logits 4, 2, -2 "
-        "would. With more networks your teacher gets surer and surer. Mean or sum?",
-    )
-    expect(
-        not close(came, torch.softmax(torch.softmax(VOTES.mean(0), -1), -1)),
-        f"two networks with the logits 4, 0, -1 and 0, 2, -1 gave {said(came[0])}: that is a softmax of probabilities, "
-        "which flattens them. One softmax is enough, and it takes logits.",
-    )
-    expect(
-        not close(came, torch.softmax(VOTES.mean(0), 0)),
-        f"the first picture's probabilities add up to {float(came[0].sum()):.3f}: the softmax runs over the pictures. "
-        "After the mean over the networks, which dim holds the classes?",
-    )
-    expect(
-        close(came, right),
-        f"two networks with the logits {said(first[0])} and {said(first[1])} gave {said(came[0])} at T = 1; "
-        f"expected is {said(right[0])}, the softmax of 2, 1, -1.",
-    )
-    came, right = come(VOTES, 4.0), torch.softmax(VOTES.double().mean(0) / 4, -1)
-    expect(
-        not close(came, torch.softmax(VOTES.mean(0) * 4, -1)),
-        f"at T = 4 the winner of the first picture got {float(came[0, 0]):.3f}, at T = 1 it had 0.705. A higher "
-        "temperature takes from the winner. What does T do to the logits?",
-    )
-    expect(
-        not close(came, torch.softmax(VOTES.mean(0), -1)),
-        f"T = 1 and T = 4 gave the same {said(came[0])}. Where does your function use T?",
-    )
-    expect(
-        not close(came, torch.softmax(VOTES.mean(0), -1) / 4),
-        f"at T = 4 the first row adds up to {float(came[0].sum()):.3f}. T acted after the softmax; where must it act?",
-    )
-    expect(close(came, right), f"at T = 4 the first picture gave {said(came[0])}; expected is {said(right[0])}.")
-    big = torch.tensor([[[300.0, 0.0]], [[500.0, 0.0]], [[100.0, 0.0]]])
-    came = come(big, 2.0)
-    expect(
-        close(came, [[1.0, 0.0]]),
-        f"three networks with logits such as 300, 0 gave {said(came)} at T = 2; expected is 1, 0. Large logits need a "
-        "stable softmax: lesson 01, or torch.softmax.",
-    )
-
+SOFT_TARGETS = Table(
+    "soft_targets",
+    "one row of probabilities per picture",
+    (
+        softened("two networks, which say 4, 0, -1 and 0, 2, -1 to the first picture, at T = 1", VOTES, 1.0),
+        softened("two networks, which say 4, 0, -1 and 0, 2, -1 to the first picture, at T = 4", VOTES, 4.0),
+        softened("three networks, which say 3, 1 and -1, 1 and 9, 0 to the first picture, at T = 2", THREE, 2),
+        softened("one network at T = 1", VOTES[:1], 1.0, "A single network's mean is its own logits."),
+        softened("three networks and one picture at T = 0.5", THREE[:, :1], 0.5, "One picture keeps its row: (1, C)."),
+        softened("logits such as 300, 0 at T = 2", 100 * THREE, 2.0, "Large logits need a stable softmax."),
+    ),
+    (
+        lambda z, T: torch.softmax(z / T, -1).mean(0),
+        "That is the mean of their probabilities. Another good way, but the exercise takes the mean of the logits. Which of "
+        "the two steps comes first?",
+        lambda z, T: torch.softmax(z / T, -1),
+        "That is one answer per network. Together they give one answer per picture: over which dim is the mean?",
+        lambda z, T: z.mean(0) / T,
+        "These are logits. A target is a row of probabilities: none is negative, and they add up to 1.",
+        lambda z, T: torch.softmax(z.sum(0) / T, -1),
+        "With more networks your teacher gets surer and surer. Mean or sum?",
+        lambda z, T: torch.softmax(torch.softmax(z.mean(0), -1) / T, -1),
+        "That is a softmax of probabilities, which flattens them. One softmax is enough, and it takes logits.",
+        lambda z, T: torch.softmax(z.mean(0) / T, 0),
+        "Each column adds up to 1: the softmax runs over the pictures. After the mean over the networks, which dim holds the classes?",
+        lambda z, T: torch.softmax(z[0] / T, -1),
+        "That is the first network's answer. The teacher is all of them together.",
+        lambda z, T: torch.softmax(z.mean(0) * T, -1),
+        "A higher temperature takes from the winner, which had 0.7054 at T = 1. What does T do to the logits?",
+        lambda z, T: torch.softmax(z.mean(0), -1),
+        "T = 1 and T = 4 give the same. Where does your function use T?",
+        lambda z, T: torch.softmax(z.mean(0), -1) / T,
+        "The rows do not add up to 1. T acted after the softmax; where must it act?",
+        lambda z, T: (z.mean(0) / T).exp() / (z.mean(0) / T).exp().sum(-1, keepdim=True),
+        "An exponential got too large. Large logits need a stable softmax: lesson 01, or torch.softmax.",
+    ),
+)
 
 # ---- 2.2 ----
 
@@ -167,53 +101,76 @@ PROBS = torch.tensor(
     [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.6, 0.3, 0.1], [0.0, 0.1, 0.9], [0.1, 0.5, 0.4], [0.7, 0.2, 0.1]]
 )
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0])
-MAP = torch.tensor([[0.7, 0.2, 0.1], [0.15, 0.55, 0.3], [0.0, 0.1, 0.9]])  # by hand
+BY_HAND = torch.tensor([[0.7, 0.2, 0.1], [0.15, 0.55, 0.3], [0.0, 0.1, 0.9]])
+SWAP = torch.tensor([1, 0, 2])  # labels that disagree with every winner of the first two classes
+TWO = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.3, 0.7], [0.8, 0.2]])
 
 
-def examine_similarity_map(similarity_map):
-    came = call(similarity_map, "similarity_map", PROBS, LABELS)
-    came = shaped(came, "similarity_map", (3, 3), "one row per label, one column per class")
-    sums = torch.tensor([2.1, 0.6, 0.3]), torch.tensor([0.3, 1.1, 0.6]), MAP[2]
-    expect(
-        not close(came, MAP.T),
-        f"the first row is {said(came[0])}, and the first column is right as a row. A row belongs to a label and "
-        "a column to what the teacher answers: you have them the other way round.",
-    )
-    expect(
-        not close(came, torch.stack(sums)),
-        f"the row of label 0, which has 3 examples, adds up to {float(came[0].sum()):.2f}. You have the sums: a mean "
-        "answer is itself a row of probabilities.",
-    )
-    expect(
-        not close(came, torch.stack(sums) / 6),
-        f"the row of label 0 adds up to {float(came[0].sum()):.2f}, its share of all 6 examples. How many examples "
-        "does each row's mean run over?",
-    )
-    expect(
-        not close(came, torch.stack(sums) / torch.stack(sums).sum(0)),
-        f"each column adds up to 1, and the row of label 0 to {float(came[0].sum()):.2f}. Each row is an answer, so "
-        "each row must add up to 1.",
-    )
-    winners = F.one_hot(PROBS.argmax(-1), 3).float()
-    expect(
-        not close(came, torch.stack([winners[LABELS == c].mean(0) for c in range(3)])),
-        f"the row of label 0 is {said(came[0])}: it counts winners. The map is made of whole answers, also of what did "
-        "not win.",
-    )
-    by_winner = torch.stack([PROBS[PROBS.argmax(-1) == c].mean(0) for c in range(3)])
-    swapped = torch.tensor([1, 0, 2])  # labels that disagree with every winner of the first two classes
-    other = call(similarity_map, "similarity_map", PROBS, swapped[LABELS])
-    expect(
-        not close(other, by_winner),
-        "the examples are grouped by the teacher's own answer. Group them by their label: where the teacher is wrong, "
-        "the two differ.",
-    )
-    expect(close(came, MAP), f"the row of label 0 is {said(came[0])}; expected is {said(MAP[0])}.")
-    expect(
-        close(other, MAP[swapped]),
-        f"with the labels 0 and 1 exchanged, the row of label 0 is {said(other[0])}; expected is {said(MAP[1])}.",
-    )
+def members(probs, labels):
+    """(C, N): 1 where an example has the label, else 0."""
+    return F.one_hot(labels, probs.shape[-1]).to(probs.dtype).T
 
+
+def means(probs, weights):
+    """The mean answer of each row of weights (C, N)."""
+    return weights @ probs / weights.sum(1, keepdim=True)
+
+
+def winners(probs):
+    return F.one_hot(probs.argmax(-1), probs.shape[-1]).to(probs.dtype)
+
+
+MAP = Table(
+    "similarity_map",
+    "one row per label, one column per class",
+    (
+        Case(
+            "six answers, where label 0 has the rows 0, 2 and 5,",
+            (PROBS, LABELS),
+            BY_HAND,
+            "Row c holds a mean answer.",
+        ),
+        Case(
+            "the same six answers with the labels 0 and 1 exchanged",
+            (PROBS, SWAP[LABELS]),
+            BY_HAND[SWAP],
+            "Row c is the mean of the answers whose label is c.",
+        ),
+        Case(
+            "five answers of two classes with the labels 1, 0, 1, 0, 0",
+            (TWO, torch.tensor([1, 0, 1, 0, 0])),
+            torch.tensor([[0.5, 0.5], [0.7, 0.3]]),
+            "How many classes are there here?",
+        ),
+        Case(
+            "four answers, one of each label,",
+            (torch.eye(4)[[2, 0, 3, 1]] * 0.6 + 0.1, torch.tensor([3, 1, 0, 2])),
+            torch.tensor([[0.1, 0.1, 0.1, 0.7], [0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.7, 0.1]]),
+            "A label with a single example has that one's answer.",
+        ),
+    ),
+    (
+        lambda p, y: means(p, members(p, y)).T,
+        "The columns are right as rows. A row belongs to a label and a column to what the teacher answers: you have them the "
+        "other way round.",
+        lambda p, y: members(p, y) @ p,
+        "You have the sums: a mean answer is itself a row of probabilities, and adds up to 1.",
+        lambda p, y: members(p, y) @ p / len(y),
+        "The row does not add up to 1: it is the label's share of all examples. How many does its mean run over?",
+        lambda p, y: members(p, y) @ p / (members(p, y) @ p).sum(0),
+        "Each column adds up to 1. Each row is an answer, so each row must.",
+        lambda p, y: means(winners(p), members(p, y)),
+        "It counts winners. The map is made of whole answers, also of what did not win.",
+        lambda p, y: p.mean(0),
+        "That is the mean of all answers. The map has a mean for each label.",
+        lambda p, y: torch.stack([p[y == c].mean() for c in range(p.shape[-1])]),
+        "That is one number per label. Which dim does the mean run over? An answer has C of them.",
+        lambda p, y: means(p, winners(p).T),
+        "The examples are grouped by the teacher's own answer. Group them by their label: where the teacher is wrong, the two differ.",
+        lambda p, y: torch.stack([p[y == c].mean(0) for c in range(3)]),
+        "Three classes are right, other numbers of classes are not: probs.shape[-1] counts them.",
+    ),
+)
 
 # ---- 2.3 ----
 
@@ -274,8 +231,7 @@ KL = Table(
     ),
     (
         lambda p, q: kl(q, p),
-        "That is KL(q || p). The divergence has a direction: which of the two weighs the terms, and which stands below "
-        "the line?",
+        "That is KL(q || p). The divergence has a direction: which of the two weighs the terms, and which stands below the line?",
         lambda p, q: (p * (q / p).log()).sum(-1),
         "A KL divergence is never negative. Which way up is the fraction in the logarithm?",
         lambda p, q: (q * (p / q).log()).sum(-1),
@@ -289,8 +245,6 @@ KL = Table(
         "That is the cross-entropy, and for q = p it would not be 0. What of it is p's own?",
         lambda p, q: (p.log() - q.log()).sum(-1),
         "These are the log-ratios added up, each class as important as the next. What weighs them?",
-        lambda p, q: (p - q).abs().sum(-1),
-        "These are the differences of the probabilities. The divergence takes the logs of their ratios.",
         lambda p, q: F.kl_div(p, q, reduction="none").sum(-1),
         "torch's F.kl_div takes the logs of q first, and then p: it is KL of the second to the first.",
         lambda p, q: kl(p, q).mean(),
@@ -312,311 +266,309 @@ KL = Table(
 
 # ---- 2.4 ----
 
+LABEL = torch.tensor([[0.0, 1.0, 0.0]])
+WHOLE = "The floor is the entropy of p, the gap is KL(p || q); together they are the cross-entropy, in nats."
+QUARTER = torch.tensor([[0.25, 0.5, 0.25]])
 
-def examine_floor_and_gap(floor_and_gap):
-    def come(p, q):
-        came = call(floor_and_gap, "floor_and_gap", p, q)
-        expect(
-            isinstance(came, (tuple, list)) and len(came) == 2,
-            f"your floor_and_gap gave back a {type(came).__name__}; expected are two things: return floor, gap.",
-        )
-        parts, what = zip(came, ("floor", "gap"), strict=True), "one number per row"
-        return [shaped(part, f"floor_and_gap, {which},", p.shape[:1], what) for part, which in parts]
 
-    floor, gap = come(P, Q)
-    low, apart = torch.special.entr(P.double()).sum(-1), true_kl(P, Q)
-    given = f"p = {said(P[1])} and q = {said(Q[1])}"
-    expect(
-        not (close(floor, apart) and close(gap, low)),
-        f"both numbers are right, in the wrong order: for {given} the first is {said(floor[1])}, the KL. "
-        "The docstring asks for the entropy first.",
-    )
-    expect(
-        not close(floor, torch.special.entr(Q).sum(-1)),
-        f"for {given} the floor is {said(floor[1])}, the entropy of q. The floor is the teacher's own doubt, whoever "
-        "the student is.",
-    )
-    expect(
-        not close(floor, -low),
-        f"for {given} the floor is {said(floor[1])}: an entropy is never negative. Which sign stands before the sum?",
-    )
-    expect(
-        not close(floor, low / math.log(2)),
-        f"for {given} the floor is {said(floor[1])}: that is in bits, and nats are asked for.",
-    )
-    expect(
-        not close(floor, low + apart),
-        f"for {given} the floor is {said(floor[1])}: the whole cross-entropy. The floor is what is left of it when q = "
-        "p.",
-    )
-    expect(close(floor, low), f"for {given} the floor is {said(floor[1])}; expected is {said(low[1])} nats.")
-    expect(
-        not close(gap, low + apart),
-        f"for {given} the gap is {said(gap[1])}: the whole cross-entropy, floor included. The two parts add up to it.",
-    )
-    expect(
-        not close(gap, true_kl(Q, P)),
-        f"for {given} the gap is {said(gap[1])}, which is KL(q || p). With it, floor and gap don't add up to the "
-        "cross-entropy.",
-    )
-    expect(close(gap, apart), f"for {given} the gap is {said(gap[1])}; expected is {said(apart[1])} nats.")
-    p, q = torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[0.25, 0.5, 0.25]])
-    floor, gap = come(p, q)
-    expect(
-        not floor.isnan().any() and not gap.isnan().any(),
-        "a label (p = 0, 1, 0) gave nan. A term with p = 0 is 0, in the entropy as in the KL: torch.xlogy, or "
-        "torch.where.",
-    )
-    expect(
-        close(floor, [0.0]) and close(gap, [math.log(2)]),
-        f"a label (p = 0, 1, 0) and q = 1/4, 1/2, 1/4 gave the floor {said(floor)} and the gap {said(gap)}; expected "
-        "are 0, since a label has no doubt, and ln 2 = 0.6931.",
-    )
+def doubt(p):
+    return torch.special.entr(p).sum(-1)
 
+
+PARTS = Table(
+    "floor_and_gap",
+    "two things, the floor and the gap, one number per row each",
+    (
+        Case(
+            "three rows of four classes",
+            (THREE_P, THREE_Q),
+            (doubt(THREE_P.double()), true_kl(THREE_P, THREE_Q)),
+            WHOLE,
+        ),
+        Case("p and q of two rows", (P, Q), (doubt(P.double()), true_kl(P, Q)), WHOLE),
+        Case(
+            "a label (p = 0, 1, 0) and q = 1/4, 1/2, 1/4",
+            (LABEL, QUARTER),
+            (torch.tensor([0.0]), torch.tensor([LN2])),
+            "A label has no doubt, and the gap is ln 2. A term with p = 0 is 0, in the entropy as in the KL.",
+        ),
+        Case(
+            "p = 1/4, 1/2, 1/4 and a label for q",
+            (QUARTER, LABEL),
+            (torch.tensor([1.5 * LN2]), torch.tensor([math.inf])),
+            "What p says and q rules out makes the gap infinite, and leaves the floor as it is.",
+        ),
+    ),
+    (
+        lambda p, q: (kl(p, q), doubt(p)),
+        "These are the two parts in the wrong order: the floor comes first.",
+        lambda p, q: (doubt(q), kl(p, q)),
+        "The floor is the entropy of q. Whose doubt is it that no student gets below?",
+        lambda p, q: (-doubt(p), kl(p, q)),
+        "Entropy is never negative: check the sign of the floor.",
+        lambda p, q: (doubt(p), crossed(p, q)),
+        "The gap is the whole cross-entropy, floor included. The two parts add up to it.",
+        lambda p, q: (crossed(p, q), kl(p, q)),
+        "The floor is the whole cross-entropy. The floor is what is left of it when q = p.",
+        lambda p, q: (doubt(p) / LN2, kl(p, q)),
+        "The floor is in bits, and nats are asked for.",
+        lambda p, q: (doubt(p), kl(q, p)),
+        "The gap is KL(q || p). With it, floor and gap don't add up to the cross-entropy.",
+        lambda p, q: doubt(p) + kl(p, q),
+        "That is one thing, their sum. Expected are two: return floor, gap.",
+        lambda p, q: (doubt(p).mean(), kl(p, q).mean()),
+        "These are means over the rows. Keep one number per row: sum over the classes only.",
+        lambda p, q: (torch.special.entr(p), p * (p / q).log()),
+        "These are numbers for each class. Each part of a row is a sum over the classes.",
+        lambda p, q: (-(p * p.log()).sum(-1), kl(p, q)),
+        "The floor is nan where p is 0: 0 times -inf. A term with p = 0 is 0: torch.xlogy, or torch.where.",
+        lambda p, q: (doubt(p), (p * (p / q).log()).sum(-1)),
+        "The gap is nan where p is 0: 0 times -inf. A term with p = 0 is 0: torch.xlogy, or torch.where.",
+    ),
+)
 
 # ---- 2.5 ----
 
-PAIRS = torch.tensor([[0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.3, 0.4, 0.3]])
-TWINS = torch.tensor([0, 0, 1, 1, 2])
+PAIRS = torch.tensor([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0], [0.1, 0.9, 0.0], [0.3, 0.4, 0.3], [1.0, 0.0, 0.0]])
+NEAR = torch.tensor([[1.0, 0.0, 0.0], [0.999, 0.001, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+TWINS = torch.tensor([1, 0, 1, 2, 0])
+MANY = torch.softmax(2 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), -1)
+UNEVEN = torch.tensor([1, 2, 2, 0, 1, 2, 3, 2, 1, 1, 2, 2, 0, 1, 2, 1, 2, 1, 2, 2, 1, 0, 1, 2, 2, 1, 2, 1, 2, 1])
 
 
-def examine_bits_beyond_label(bits_beyond_label):
-    def come(probs, labels):
-        came = call(bits_beyond_label, "bits_beyond_label", probs, labels)
-        expect(
-            isinstance(came, float) or torch.is_tensor(came),
-            f"your bits_beyond_label gave back a {type(came).__name__}; expected is one number.",
-        )
-        came = torch.as_tensor(came)
-        expect(
-            came.shape != probs.shape[:1],
-            f"{len(probs)} examples gave {len(probs) if came.ndim else 0} numbers. Asked for is their mean: bits per "
-            "example.",
-        )
-        expect(came.numel() == 1, f"your bits_beyond_label gave shape {tuple(came.shape)}; expected is one number.")
-        return came.reshape(())
+def by_entropies(probs, labels):
+    """Another way to the same bits: entropy of the mean answer minus mean of the entropies, label by label."""
+    rows = torch.stack([probs[labels == c].double().mean(0) for c in range(probs.shape[-1])])
+    return float((doubt(rows)[labels] - doubt(probs.double())).mean()) / LN2
 
-    # by hand: only the two examples of label 0 differ, and their mean answer is (0.8, 0.2, 0)
-    typical = PROBS.new_tensor([0.8, 0.2, 0.0])
-    apart = 0.6 * math.log(0.6 / 0.8) + 0.4 * math.log(0.4 / 0.2), math.log(1 / 0.8)
-    nats = sum(apart) / 5
-    came = come(PAIRS, TWINS)
-    entr = torch.special.entr(PAIRS.double()).sum(-1)
-    whole = PAIRS.double().mean(0)
-    overall = torch.where(PAIRS > 0, torch.xlogy(PAIRS.double(), PAIRS / whole), 0.0).sum(-1).mean()
-    given = "five answers, of which only the two of label 0 differ from their label's mean,"
-    expect(
-        not came.isnan(),
-        f"{given} gave nan. Some probabilities are exactly 0, in an answer and in its row of the map: does your KL "
-        "take 0 ln(0/0) as 0?",
-    )
-    expect(
-        not close(came, nats),
-        f"{given} gave {said(came)}, which is right in nats. A bit is ln 2 of a nat, so there are more bits than nats.",
-    )
-    expect(
-        not close(came, nats * math.log(2)),
-        f"{given} gave {said(came)}: the nats were multiplied by ln 2. A bit is smaller than a nat, so there must be "
-        "more of them.",
-    )
-    expect(
-        not close(came, entr.mean() / math.log(2)) and not close(came, entr.mean()),
-        f"{given} gave {said(came)}: that is the mean entropy. It counts doubt, also the doubt that every picture of "
-        "the label shares. How far is each answer from its label's row of the map?",
-    )
-    expect(
-        not close(came, overall / math.log(2)),
-        f"{given} gave {said(came)}: you compare with the mean of all answers, which counts what the label says too. "
-        "Compare each answer with the mean answer of its own label.",
-    )
-    expect(
-        not came.isinf(),
-        f"{given} gave inf: the divergence from the row of the map to the answer. The answer comes first, the row is "
-        "q.",
-    )
-    expect(
-        not close(came, 5 * nats / math.log(2)),
-        f"{given} gave {said(came)}, five times too much: the sum. Bits per example is the mean over the examples.",
-    )
-    by_class = (sum(apart) / 2) / 3
-    expect(
-        not close(came, by_class / math.log(2)),
-        f"{given} gave {said(came)}: the mean over the labels of each label's mean. Every example counts once, so take "
-        "one mean over all examples.",
-    )
-    expect(
-        close(came, nats / math.log(2)),
-        f"{given} gave {said(came)} bits per example; expected is {nats / math.log(2):.4f}. Their row of the map is "
-        f"{said(typical)}.",
-    )
-    same = torch.tensor([[0.5, 0.3, 0.2]]).repeat(4, 1)
-    came = come(same, torch.tensor([0, 1, 2, 2]))
-    expect(
-        close(came, 0.0),
-        f"four equal answers gave {said(came)} bits; expected is 0: none says a thing about its picture.",
-    )
-    probs = torch.softmax(2 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), -1)
-    labels = torch.tensor([0] * 3 + [1] * 12 + [2] * 14 + [3])
-    came = come(probs, labels)
-    means = torch.stack([probs[labels == c].mean(0) for c in range(4)])
-    # another way to the same number: entropy of the mean answer minus mean of the entropies, label by label
-    right = (torch.special.entr(means.double()).sum(-1)[labels] - torch.special.entr(probs.double()).sum(-1)).mean()
-    right = right / math.log(2)
-    expect(
-        not close(came, true_kl(means[labels], probs).mean() / math.log(2)),
-        f"thirty answers gave {said(came)}; expected is {said(right)}. The divergence runs from the row of the map to "
-        "the answer; the answer comes first.",
-    )
-    expect(
-        close(came, right),
-        f"five answers are right, but thirty answers with four labels gave {said(came)} bits; expected is "
-        f"{said(right)}. Is each example compared with the row of its own label?",
-    )
 
+def typical(probs, labels):
+    """The row of the map that each example has, (N, C)."""
+    return means(probs, members(probs, labels))[labels]
+
+
+def bits(p, y):
+    return kl(p, typical(p, y)) / LN2
+
+
+BITS = Table(
+    "bits_beyond_label",
+    "one number, the mean over the examples",
+    (
+        Case(
+            "five answers, of which only the two of label 0 differ from their row of the map, 0.8, 0.2, 0,",
+            (PAIRS, TWINS),
+            (0.6 * math.log2(0.6 / 0.8) + 0.4 * math.log2(0.4 / 0.2) + math.log2(1 / 0.8)) / 5,
+            "How far is each answer from its label's row of the map, in bits, in the mean over all five?",
+        ),
+        Case(
+            "four equal answers",
+            (torch.tensor([[0.5, 0.3, 0.2]]).repeat(4, 1), torch.tensor([0, 1, 2, 2])),
+            0.0,
+            "None of them says a thing about its picture.",
+        ),
+        Case(
+            "the answers 1, 0, 0 and 0.999, 0.001, 0 of one label, and two of other labels",
+            (NEAR, torch.tensor([0, 0, 1, 2])),
+            by_entropies(NEAR, torch.tensor([0, 0, 1, 2])),
+            "Was something added to the zeros, or were they cut off?",
+        ),
+        Case(
+            "thirty answers of four labels",
+            (MANY, UNEVEN),
+            by_entropies(MANY, UNEVEN),
+            "Is each example compared with the row of its own label, and is each counted once?",
+        ),
+    ),
+    (
+        lambda p, y: bits(p, y).mean() * LN2,
+        "That is right in nats. A bit is ln 2 of a nat, so there are more bits than nats.",
+        lambda p, y: bits(p, y).mean() * LN2**2,
+        "The nats were multiplied by ln 2. A bit is smaller than a nat, so there must be more of them.",
+        lambda p, y: doubt(p).mean() / LN2,
+        "That is the mean entropy. It counts doubt, also the doubt that every picture of the label shares. How far is each "
+        "answer from its label's row of the map?",
+        lambda p, y: doubt(typical(p, y)).mean() / LN2,
+        "That is the mean entropy of the rows of the map, and the cross-entropy with them. The KL takes each answer's own entropy away.",
+        lambda p, y: kl(p, p.mean(0).expand_as(p)).mean() / LN2,
+        "You compare with the mean of all answers, which counts what the label says too. Compare each answer with the mean "
+        "answer of its own label.",
+        lambda p, y: kl(typical(p, y), p).mean() / LN2,
+        "So it comes from the row of the map to the answer, which rules out what the row says. The answer comes first, the row is q.",
+        lambda p, y: bits(p, y).sum(),
+        "That is the sum. Bits per example is the mean over the examples.",
+        lambda p, y: bits(p, y),
+        "That is one number for each example. Asked for is their mean: bits per example.",
+        lambda p, y: torch.stack([bits(p, y)[y == c].mean() for c in y.unique()]).mean(),
+        "That is the mean over the labels of each label's mean. Every example counts once, so take one mean over all examples.",
+        lambda p, y: (p * (p / typical(p, y)).log2()).sum(-1).mean(),
+        "Some probabilities are exactly 0, in an answer and in its row of the map: does your KL take 0 ln(0/0) as 0?",
+    ),
+)
 
 # ---- 2.6 ----
 
+DIGITS = torch.tensor([3, 0, 5, 3, 2, 3, 0, 9])
 
-def examine_rows_without(rows_without):
-    labels = torch.tensor([3, 0, 5, 3, 2, 3, 0, 9])
 
-    def come(labels, cls):
-        came = call(rows_without, "rows_without", labels, cls)
-        came = torch.as_tensor(came) if isinstance(came, list) and came and isinstance(came[0], int) else came
-        expect(
-            torch.is_tensor(came),
-            f"your rows_without gave back a {type(came).__name__}; expected is a tensor of row numbers.",
-        )
-        expect(
-            came.dtype != torch.bool,
-            "your rows_without gave back True and False. That is the right first step; which rows are the True ones?",
-        )
-        expect(
-            came.ndim != 2 or 1 not in came.shape,
-            f"your rows_without gave shape {tuple(came.shape)}: each row number sits in a row of its own. Expected is "
-            "one dim, (n,). nonzero() gives one column per dim of what it looks at.",
-        )
-        return came
+def row_numbers(came):
+    """Lists, arrays and tensors pick rows alike."""
+    listed = isinstance(came, list | np.ndarray) and all(
+        isinstance(one, int | np.integer | torch.Tensor) for one in came
+    )
+    return torch.tensor([int(one) for one in came], dtype=torch.long) if listed else came
 
-    given = "for the labels 3, 0, 5, 3, 2, 3, 0, 9 without class 3"
-    came = come(labels, 3)
-    expect(
-        not (came.shape == (3,) and came.tolist() == [0, 3, 5]),
-        f"{given} came the rows 0, 3, 5: these are the threes. You keep what must go.",
-    )
-    expect(
-        came.tolist() != [0, 5, 2, 0, 9],
-        f"{given} came 0, 5, 2, 0, 9: the labels that stay. Asked for are their row numbers, so that the pictures and "
-        "the teacher's answers can be picked by them too.",
-    )
-    expect(
-        came.tolist() != [0, 1, 2, 4, 5, 6, 7],
-        f"{given} came every row but row 3: the class was taken for a row number. Which rows hold a label that is not "
-        "3?",
-    )
-    expect(
-        came.tolist() == [1, 2, 4, 6, 7],
-        f"{given} came {said(came)}; expected are the rows 1, 2, 4, 6, 7, counted from 0 and in order.",
-    )
-    expect(
-        not came.is_floating_point(),
-        f"{given} came row numbers with decimals ({came.dtype}); only whole numbers can pick rows.",
-    )
-    came = come(labels, 0)
-    expect(
-        came.tolist() == [0, 2, 3, 4, 5, 7],
-        f"without class 3 is right, but without class 0 came {said(came)}. Is a 3 written where cls should be, or does "
-        "a 0 count as nothing?",
-    )
-    expect(
-        come(labels, 7).tolist() == list(range(8)),
-        "without class 7, which is not there, all 8 rows must stay.",
-    )
 
+def picked(seen, labels, cls, rows, why):
+    return Case(seen, (labels, cls), torch.tensor(rows, dtype=torch.long), why)
+
+
+ROWS = Table(
+    "rows_without",
+    "one row number for each example that stays",
+    (
+        picked(
+            "the labels 3, 0, 5, 3, 2, 3, 0, 9 without 3", DIGITS, 3, [1, 2, 4, 6, 7], "Counted from 0 and in order."
+        ),
+        picked(
+            "the labels 3, 0, 5, 3, 2, 3, 0, 9 without 0", DIGITS, 0, [0, 2, 3, 4, 5, 7], "Does a 0 count as nothing?"
+        ),
+        picked("the labels 3, 0, 5, 3, 2, 3, 0, 9 without 7", DIGITS, 7, list(range(8)), "All 8 rows stay."),
+        picked(
+            "the labels 3, 3, 5, 3 without 3", DIGITS[[0, 0, 2, 0]], 3, [2], "One row stays: a tensor of shape (1,)."
+        ),
+        picked("the labels 3, 3 without 3", DIGITS[[0, 0]], 3, [], "No row stays: a tensor of shape (0,)."),
+    ),
+    (
+        lambda y, cls: (y == cls).nonzero()[:, 0],
+        "These are the threes. You keep what must go.",
+        lambda y, cls: y != cls,
+        "That is the right first step; which rows are the True ones?",
+        lambda y, cls: (y != cls).nonzero(),
+        "Each row number sits in a row of its own: nonzero() gives one column per dim of what it looks at. Take the only column.",
+        lambda y, cls: torch.where(y != cls),
+        "torch.where gives a tuple, one tensor for each dim: take the first, [0].",
+        lambda y, cls: torch.arange(len(y))[torch.arange(len(y)) != cls],
+        "That is every row but row 3: the class was taken for a row number. Which rows hold a label that is not 3?",
+        lambda y, cls: (y != cls).nonzero()[:, 0].float(),
+        "Only whole numbers can pick rows.",
+        lambda y, cls: y[y != cls],
+        "These are the labels that stay. Asked for are their row numbers, so that the pictures and the teacher's answers can "
+        "be picked by them too.",
+        lambda y, cls: (y != 3).nonzero()[:, 0],
+        "Is a 3 written where cls should be?",
+        lambda y, cls: torch.where((y != cls) & (y > 0))[0],
+        "The zeros are gone, and 0 is a class like the others.",
+        lambda y, cls: (y != cls).nonzero().squeeze(),
+        "squeeze() takes away every dim of size 1, also the one that counts the rows when a single one stays: squeeze(1), or [:, 0].",
+    ),
+    read=row_numbers,
+)
 
 # ---- 2.7 ----
 
-
-def table(gaps):
-    """Logits (S, N, 3) by hand: where the bias is above its gap, an example goes to class 1, else to class 0."""
-    logits = torch.zeros(*torch.tensor(gaps).shape, 3)
-    logits[..., 1] = -torch.tensor(gaps)
-    logits[..., 2] = -50.0
-    return logits
-
-
-def share_right(logits, labels, cls, bias):
-    moved = logits + bias * F.one_hot(torch.tensor(cls), logits.shape[-1])
-    return float((moved.argmax(-1) == labels).double().mean())
+LIKELY = [[1.2, 2.2, 5.2, 3.2, 3.3, 3.4, 3.4], [1.4, 2.3, 5.1, 3.1, 3.3, 3.4, 3.4]]
+TRIED = [0.0, 1.0, 1.75, 2.5, 6.0, -2.5, 2.0]
+SPLIT = torch.tensor(  # what three students say to five pictures; together they choose otherwise than one by one
+    [
+        [[-3.0, 2.5, 1.25], [1.0, 3.5, 0.25], [3.0, -0.5, -0.75], [-1.0, -1.5, -1.75], [-1.0, -1.5, -0.75]],
+        [[-1.0, 0.5, -1.75], [-3.0, 0.5, 1.25], [-1.0, -0.5, -1.75], [1.0, 0.5, 2.25], [-1.0, 1.5, 1.25]],
+        [[-3.0, 2.5, -1.75], [-1.0, 0.5, -2.75], [-3.0, 3.5, -0.75], [-3.0, 1.5, 0.25], [-2.0, 5.5, 4.25]],
+    ]
+)
 
 
-def examine_choose_bias(choose_bias):
-    def come(logits, labels, cls, biases):
-        came = call(choose_bias, "choose_bias", logits, labels, cls, biases)
-        try:
-            return float(came)
-        except (TypeError, ValueError, RuntimeError):
-            expect(False, f"your choose_bias gave back {came!r:.60}; expected is one number, the bias.")
+def gaps(rows):
+    """Logits (S, N, 3): where the bias of class 1 is above its gap, an example goes to class 1, else to class 0."""
+    gap = torch.tensor(rows)
+    return torch.stack([torch.zeros_like(gap), -gap, torch.full_like(gap, -50.0)], -1)
 
-    labels = torch.tensor([1, 1, 1, 0, 0, 0, 0])
-    logits = table([[1.2, 2.2, 5.2, 3.2, 3.3, 3.4, 3.4], [1.4, 2.3, 5.1, 3.1, 3.3, 3.4, 3.4]])
-    biases = [0.0, 1.0, 1.75, 2.5, 6.0, -2.5]
-    came = come(logits, labels, 1, biases)
-    given = f"of the biases {said(biases)} for class 1"
-    expect(
-        came in biases,
-        f"{given} came {came:g}, which is none of them. Return the bias itself, not its place in the list and not the "
-        "accuracy that it reaches.",
-    )
-    reached = f"{share_right(logits, labels, 1, came):.0%} of all answers are right; with 2.5 it is 86%"
-    expect(
-        came != 6.0,
-        f"{given} came 6. There, every example of class 1 is right, every other one is wrong, and {reached}. Best "
-        "means the accuracy over all examples.",
-    )
-    expect(
-        came != -2.5,
-        f"{given} came -2.5, where {reached}. This class needs help, and got a push down. Is the bias added, with a "
-        "plus, and to class cls?",
-    )
-    expect(
-        came != 0.0,
-        f"{given} came 0, where {reached}. It looks as if no bias changed a winner: a bias added to all classes moves "
-        "none past another. Which place of the last dim is class cls?",
-    )
-    expect(
-        came != 1.75,
-        f"{given} came 1.75, where {reached}. 1 + 1.75 is 2.75, a good bias: do yours add up from one try to the next?",
-    )
-    expect(came == 2.5, f"{given} came {came:g}, where {reached}.")
 
-    moved = logits[..., [1, 0, 2]]
-    came = come(moved, 1 - labels, 0, biases)
-    expect(
-        came == 2.5,
-        f"for class 1 the bias is right; with the classes 0 and 1 exchanged and cls = 0 came {came:g}, expected is 2.5 "
-        "again. Does the bias go to class cls, whichever it is?",
-    )
-    labels = torch.tensor([1, 1, 0])
-    logits = table([[1.5, 1.6, 3.0], [3.5, 3.5, 1.0], [3.5, 3.5, 1.0]])
-    came = come(logits, labels, 1, [0.0, 2.0, 4.0])
-    expect(
-        came == 4.0,
-        f"three students together are right most often with the bias 4 of 0, 2, 4 (67%), and came {came:g}, where "
-        f"{share_right(logits, labels, 1, came):.0%} are. For the first student alone 2 is best. Do all students "
-        "count?",
-    )
+def moved(logits, cls, bias):
+    return logits + bias * F.one_hot(torch.tensor(cls), logits.shape[-1])
+
+
+def share_right(logits, labels):
+    return float((logits.argmax(-1) == labels).double().mean())
+
+
+def best(score):
+    """A choice by another score: score(logits, labels, cls, bias)."""
+    return lambda logits, labels, cls, biases: max(biases, key=lambda bias: score(logits, labels, cls, bias))
+
+
+def running(z, y, cls, biases):
+    """The biases add up from one try to the next."""
+    scores = [share_right(moved(z, cls, sum(biases[: i + 1])), y) for i in range(len(biases))]
+    return biases[scores.index(max(scores))]
+
+
+BIAS = Table(
+    "choose_bias",
+    "one of the biases",
+    (
+        Case(
+            f"the biases {TRIED} for class 1, where 2.5 makes 86% right,",
+            (gaps(LIKELY), torch.tensor([1, 1, 1, 0, 0, 0, 0]), 1, TRIED),
+            2.5,
+            "Return the bias itself, the one with which most answers are right: over all examples and all students.",
+        ),
+        Case(
+            f"the biases {TRIED} with the classes 0 and 1 exchanged, cls = 0,",
+            (gaps(LIKELY)[..., [1, 0, 2]], torch.tensor([0, 0, 0, 1, 1, 1, 1]), 0, TRIED),
+            2.5,
+            "Does the bias go to class cls, whichever it is?",
+        ),
+        Case(
+            "three students and the biases 4, 0, 2, where 4 makes 67% right,",
+            (gaps([[1.5, 1.6, 3.0], [3.5, 3.5, 1.0], [3.5, 3.5, 1.0]]), torch.tensor([1, 1, 0]), 1, [4.0, 0.0, 2.0]),
+            4.0,
+            "For the first student alone 2 is best. Do all students count, each by itself?",
+        ),
+        Case(
+            "three students that disagree, cls = 2 and the biases -2 to 3",
+            (SPLIT, torch.tensor([1, 1, 0, 0, 2]), 2, [1.0, 2.0, -1.0, 3.0, 0.0, -2.0]),
+            -2.0,
+            "Each answer of each student is right or wrong by itself: (moved.argmax(-1) == labels) is (S, N).",
+        ),
+    ),
+    (
+        lambda z, y, cls, biases: biases.index(
+            best(lambda *a: share_right(moved(a[0], *a[2:]), a[1]))(z, y, cls, biases)
+        ),
+        "That is its place in the list. Return the bias itself.",
+        lambda z, y, cls, biases: max(share_right(moved(z, cls, bias), y) for bias in biases),
+        "That is the accuracy that it reaches. Return the bias itself.",
+        best(lambda z, y, cls, bias: share_right(moved(z, cls, bias)[:, y == cls], y[y == cls])),
+        "There, the class has what it can have, and many others are wrong. Best means the accuracy over all examples.",
+        best(lambda z, y, cls, bias: share_right(moved(z, cls, -bias), y)),
+        "This class needs help, and that is a push down. Is the bias added, with a plus?",
+        best(lambda z, y, cls, bias: share_right(z + bias, y)),
+        "It looks as if no bias changed a winner: a bias added to all classes moves none past another. Which place of the "
+        "last dim is class cls?",
+        running,
+        "1 + 1.75 is 2.75, a good bias: do yours add up from one try to the next?",
+        best(lambda z, y, cls, bias: share_right(moved(z, 1, bias), y)),
+        "So it comes when the bias goes to class 1. Class cls is another one here.",
+        best(lambda z, y, cls, bias: share_right(moved(z[:1], cls, bias), y)),
+        "For one of the students alone that is best. All students count.",
+        best(lambda z, y, cls, bias: share_right(moved(z, cls, bias).mean(0), y)),
+        "So it comes when the students are averaged first. Each answer of each student counts by itself: (S, N) of them.",
+        best(lambda z, y, cls, bias: share_right(F.one_hot(moved(z, cls, bias).argmax(-1), z.shape[-1]).sum(0), y)),
+        "So it comes when the students vote first. Each answer of each student counts by itself: (S, N) of them.",
+    ),
+)
 
 
 EXERCISES = {
     one.number: one
     for one in (
-        Exercise("2.1", "the soft targets of several networks", 5, 1, soft_targets, examine_soft_targets).hinted(
+        Exercise("2.1", "the soft targets of several networks", 5, 1, soft_targets, SOFT_TARGETS).hinted(
             "Two steps: one mean over the networks, which are dim 0, then a softmax with a temperature.",
             "The temperature divides the mean logits. The classes are the last dim.",
             "logits.mean(0) is (N, C); divide it by T and give it to torch.softmax(..., dim=-1).",
         ),
-        Exercise("2.2", "the map of what looks like what", 6, 2, similarity_map, examine_similarity_map).hinted(
+        Exercise("2.2", "the map of what looks like what", 6, 2, similarity_map, MAP).hinted(
             "For one class c: which rows of probs have the label c, and what is their mean row?",
             "probs[labels == c] are the rows of class c; .mean(0) is their mean answer, (C,).",
             "Make a list of these rows for c in range(probs.shape[-1]) and torch.stack it.",
@@ -627,24 +579,22 @@ EXERCISES = {
             "leave the inf that comes by itself.",
             "torch.where(p > 0, p * (p.log() - q.log()), 0.0).sum(-1): the branch that is not chosen may be nan.",
         ),
-        Exercise("2.4", "the floor and the gap", 5, 1, floor_and_gap, examine_floor_and_gap).hinted(
+        Exercise("2.4", "the floor and the gap", 5, 1, floor_and_gap, PARTS).hinted(
             "The floor is the entropy of p: set q = p in the cross-entropy. The gap is what you built in 2.3.",
             "torch.xlogy(p, p) is p ln p with 0 where p is 0. Mind the sign, and sum over the last dim.",
             "return -torch.xlogy(p, p).sum(-1), kl(p, q)",
         ),
-        Exercise("2.5", "bits beyond the label", 6, 2, bits_beyond_label, examine_bits_beyond_label).hinted(
+        Exercise("2.5", "bits beyond the label", 6, 2, bits_beyond_label, BITS).hinted(
             "Three steps: the map, the row of the map for each example, the mean KL from each answer to that row.",
             "If typical is the map (C, C), then typical[labels] is (N, C): each example's row.",
-            "kl(probs, typical[labels]).mean() is in nats; divide by math.log(2), or torch.tensor(2.0).log(), for "
-            "bits.",
+            "kl(probs, typical[labels]).mean() is in nats; divide by math.log(2), or torch.tensor(2.0).log(), for bits.",
         ),
-        Exercise("2.6", "take a class out", 3, 1, rows_without, examine_rows_without).hinted(
+        Exercise("2.6", "take a class out", 3, 1, rows_without, ROWS).hinted(
             "labels != cls is True for the rows that stay. What turns True into row numbers?",
             ".nonzero() gives the places of the True ones, as (n, 1); take its only column with [:, 0].",
         ),
-        Exercise("2.7", "choose the bias", 8, 3, choose_bias, examine_choose_bias).hinted(
-            "For one bias: copy the logits, add the bias to class cls, take the winners, compare with the labels, "
-            "average.",
+        Exercise("2.7", "choose the bias", 8, 3, choose_bias, BIAS).hinted(
+            "For one bias: copy the logits, add the bias to class cls, take the winners, compare with the labels, average.",
             "moved = logits.clone(); moved[..., cls] += bias. Then (moved.argmax(-1) == labels).float().mean().",
             "Keep the best accuracy so far and its bias while you go through biases; or max(biases, key=score).",
         ),

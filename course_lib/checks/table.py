@@ -49,7 +49,7 @@ class Table:
             gave = [(self.outcome(mistake, case)[0], says) for mistake, says in likely]
             agree = [values.same(other, came, case.off) for other, _ in gave]
             if not values.same(came, case.right, case.off):
-                odd = values.kind(came) != values.kind(case.right)  # if so, all of its kind are causes
+                odd = values.odd(came, case.right)  # if so, what is of its kind is a cause, whatever its numbers
                 akin = [odd and values.kind(other) == values.kind(came) for other, _ in gave]
                 ordered = sorted(zip(agree, akin, gave, strict=True), key=lambda one: one[:2], reverse=True)
                 self.tell(answer, case, came, [says for here, kin, (_, says) in ordered if here or kin])
@@ -75,7 +75,7 @@ class Table:
         expect(
             values.unchanged(case.given, given),
             f"your {self.name} changed what it was given, which the lesson still needs. Something works in place (a name "
-            "that ends in _, +=, an assignment to x[...], .sort()): work on a copy, x.clone() or list(x).",
+            "that ends in _, +=, an assignment to x[...], .sort(), requires_grad_()): work on a copy, x.clone() or list(x).",
         )
         return came
 
@@ -86,9 +86,9 @@ class Table:
                 raise came
             raise NotYet(f"for {case.seen} {trial.raised(came, answer)}. {causes[0]}")
         expect(came is not None, f"your {self.name} gave back None. Is there a `return` line at its end?")
-        if not causes and all(values.same(self.outcome(answer, other)[0], came, 0) for other in self.cases):
-            causes = ["That comes whatever is given: does your function use its arguments?"]
         odd = values.kind(came) != values.kind(case.right)
+        if not causes and not odd and all(values.same(self.outcome(answer, one)[0], came, 0) for one in self.cases):
+            causes = ["That comes whatever is given: does your function use its arguments?"]
         gave, expected = values.differ(came, case.right, case.off, self.what)
         look = [*causes, "" if odd else case.why][0]
         raise NotYet(f"for {case.seen} your {self.name} gave {gave}; expected is {expected}. {look}".strip())

@@ -37,6 +37,13 @@ def kind(value):
     return "number" if isinstance(value, NUMBER) and not isinstance(value, bool) else type(value)
 
 
+def odd(came, right):
+    """Whether it is another sort of thing: not only other numbers, or more or fewer of them."""
+    if isinstance(came, torch.Tensor) and isinstance(right, torch.Tensor):
+        return (kind(came)[0], came.ndim) != (kind(right)[0], right.ndim)
+    return kind(came) != kind(right)
+
+
 def apart(came, right, off):
     """True at each number of `came` that is not the one of `right`; whole numbers are exact. Both are of one kind."""
     right = torch.as_tensor(right).detach().cpu()
@@ -71,7 +78,7 @@ def unchanged(before, after):
         return len(before) == len(after) and all(map(unchanged, before, after))
     if isinstance(before, np.ndarray):
         return np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
-    return True
+    return before == after if isinstance(before, (*NUMBER, str)) else True
 
 
 def differ(came, right, off, what):
@@ -83,7 +90,7 @@ def differ(came, right, off, what):
     if kind(came) == kind(right) == "number":
         return digits(came, right)
     if not (isinstance(came, torch.Tensor) and isinstance(right, torch.Tensor) and came.shape == right.shape):
-        return trial.describe(came), f"{trial.describe(right)}, {what}"
+        return described(came), f"{described(right)}, {what}"
     if kind(came) != kind(right):
         return SORTS[kind(came)[0]], f"{SORTS[kind(right)[0]]}, {what}"
     *row, place = apart(came, right, off).nonzero()[0].tolist() or [...]
@@ -95,11 +102,28 @@ def differ(came, right, off, what):
     return came + where, right
 
 
+def described(value):
+    """What it is, with its numbers where these are few: "0, 3, 5, a tensor of shape (3,)"."""
+    if isinstance(value, SEVERAL):
+        return f"{trial.describe(value)} of {len(value)}"
+    if kind(value) == "number":
+        return f"{number(value, 4)}, {'an int' if isinstance(value, int) else 'a float'}"
+    few = isinstance(value, torch.Tensor) and 0 < value.numel() <= 6 and value.ndim < 2
+    return (digits(value, value)[0] + ", " if few else "") + trial.describe(value)
+
+
 def digits(came, right):
     """Both as numbers to read, with 4 digits or as many as tell them apart."""
     both = [torch.as_tensor(value).detach().flatten().tolist() for value in (came, right)]
-    for n in range(4, 18):
-        words = [", ".join(str(x) if isinstance(x, int) else f"{x:.{n}g}" for x in numbers) for numbers in both]
-        if words[0] != words[1]:
+    for n in (4, 5, 6, 8, 12, 17):
+        words = [", ".join(number(one, n) for one in numbers) for numbers in both]
+        if came is right or words[0] != words[1]:
             break
     return words
+
+
+def number(value, n):
+    """A number to read, n digits long, 20000 and not 2e+04."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 10**n <= abs(value) < 1e7 else f"{value:.{n}g}"

@@ -41,7 +41,7 @@ ANSWERS = {
             "answer over question": (lambda oracle: oracle(2) / 2, "How much higher".lower()),
             "a number seen elsewhere": (lambda oracle: 1.7, "gave 1.7; expected is 3. That comes whatever is given"),
             "hands the oracle back": (lambda oracle: oracle, "oracle(0) asks a question"),
-            "both answers": (lambda oracle: (oracle(0), oracle(1)), "gave a tuple; expected is 3.0, one number"),
+            "both answers": (lambda oracle: (oracle(0), oracle(1)), "gave a tuple of 2; expected is 3, a float"),
             "one decimal": (lambda oracle: round(oracle(1) - oracle(0), 1), "gave 0.2; expected is 0.25"),
         },
         garbage=[lambda oracle: math.nan],

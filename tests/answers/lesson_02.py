@@ -37,16 +37,9 @@ def map_by_index_add(probs, labels):
     return sums / labels.bincount(minlength=probs.shape[1])[:, None]
 
 
-def map_sums(probs, labels):
-    return F.one_hot(labels).float().T @ probs
-
-
-def map_by_winner(probs, labels):
-    return torch.stack([probs[probs.argmax(-1) == c].mean(0) for c in range(probs.shape[1])])
-
-
-def map_of_winners(probs, labels):
-    return map_by_index_add(F.one_hot(probs.argmax(-1), probs.shape[1]).float(), labels)
+def map_by_einsum(probs, labels):
+    mine = (labels[:, None] == torch.arange(probs.shape[1])).double()
+    return torch.einsum("nc,nk->ck", mine, probs.double()) / mine.sum(0)[:, None]
 
 
 # ---- 2.3 ----
@@ -55,11 +48,8 @@ def map_of_winners(probs, labels):
 def kl_by_loop(p, q):
     rows = []
     for row_p, row_q in zip(p.tolist(), q.tolist(), strict=True):
-        total = 0.0
-        for a, b in zip(row_p, row_q, strict=True):
-            if a > 0:
-                total += a * math.log(a / b) if b > 0 else math.inf
-        rows.append(total)
+        terms = [a * math.log(a / b) if b > 0 else math.inf for a, b in zip(row_p, row_q, strict=True) if a > 0]
+        rows.append(sum(terms))
     return torch.tensor(rows)
 
 
@@ -67,13 +57,8 @@ def kl_by_scipy(p, q):
     return torch.from_numpy(special.rel_entr(p.numpy(), q.numpy())).sum(-1)
 
 
-def kl_naive(p, q):
-    return (p * (p / q).log()).sum(-1)
-
-
 def kl_masked(p, q):
-    said = p > 0
-    terms = torch.zeros_like(p)
+    said, terms = p > 0, torch.zeros_like(p)
     terms[said] = p[said] * (p[said].log() - q[said].log())
     return torch.einsum("nc->n", terms)
 
@@ -107,18 +92,13 @@ def bits_by_entropies(probs, labels):
     return float(total / len(labels)) / LN2
 
 
-def bits(probs, labels, nat=LN2, typical=None, swap=False, mean=torch.mean):
+def bits(probs, labels, typical=None):
     typical = map_by_index_add(probs, labels)[labels] if typical is None else typical
-    return mean(kl_by_scipy(typical, probs) if swap else kl_by_scipy(probs, typical)) / nat
+    return kl_by_scipy(probs, typical).mean() / LN2
 
 
-def bits_naive(probs, labels):
-    return kl_naive(probs, map_by_index_add(probs, labels)[labels]).mean() / LN2
-
-
-def bits_by_label(probs, labels):
-    each = bits(probs, labels, mean=lambda one: one)
-    return torch.stack([each[labels == c].mean() for c in labels.unique()]).mean()
+def bits_sorted(probs, labels):
+    return bits(probs, labels.sort().values)
 
 
 # ---- 2.7 ----
@@ -147,14 +127,6 @@ def bias_by_loop(logits, labels, cls, biases):
     return best_bias
 
 
-def bias_adding_up(logits, labels, cls, biases):
-    moved, scores = logits.clone(), []
-    for bias in biases:
-        moved[..., cls] += bias
-        scores.append(accuracy(moved, labels))
-    return biases[scores.index(max(scores))]
-
-
 def bias_in_place(logits, labels, cls, biases):
     scores = []
     for bias in biases:
@@ -163,141 +135,94 @@ def bias_in_place(logits, labels, cls, biases):
     return biases[scores.index(max(scores))]
 
 
-def bias_best_recall(logits, labels, cls, biases):
-    mine = labels == cls
-    return max(biases, key=lambda bias: accuracy(biased(logits, cls, bias)[:, mine], labels[mine]))
-
-
-def place_of_best(logits, labels, cls, biases):
-    return biases.index(bias_by_max(logits, labels, cls, biases))
+def bias_all_at_once(logits, labels, cls, biases):
+    moved = logits.expand(len(biases), *logits.shape).clone()
+    moved[..., cls] += torch.tensor(biases)[:, None, None]
+    return torch.tensor(biases)[(moved.argmax(-1) == labels).sum((1, 2)).argmax()]
 
 
 ANSWERS = {
     "2.1": Answers(
-        right=[lambda logits, T: F.softmax(torch.mean(logits, dim=0) / T, dim=1), soft_by_hand],
+        right=[
+            lambda logits, T: F.softmax(torch.mean(logits, dim=0) / T, dim=1),
+            soft_by_hand,
+            lambda logits, T: torch.einsum("mnc->nc", logits.double()).div(len(logits) * T).softmax(-1),
+        ],
         wrong={
-            "averaged the probabilities": (
-                lambda logits, T: torch.softmax(logits / T, -1).mean(0),
-                "the mean of their probabilities",
-            ),
-            "one answer per network": (lambda logits, T: torch.softmax(logits / T, -1), "over which dim is the mean"),
-            "summed the logits": (lambda logits, T: torch.softmax(logits.sum(0) / T, -1), "Mean or sum"),
-            "T multiplied": (lambda logits, T: torch.softmax(logits.mean(0) * T, -1), "takes from the winner"),
-            "forgot T": (lambda logits, T: torch.softmax(logits.mean(0), -1), "T = 1 and T = 4 gave the same"),
-            "softmax of probabilities": (
-                lambda logits, T: torch.softmax(torch.softmax(logits.mean(0), -1) / T, -1),
-                "that is a softmax of probabilities",
-            ),
-            "T after the softmax": (lambda logits, T: torch.softmax(logits.mean(0), -1) / T, "T acted after"),
-            "over the pictures": (lambda logits, T: torch.softmax(logits.mean(0) / T, 0), "runs over the pictures"),
-            "no softmax": (lambda logits, T: logits.mean(0) / T, "none is negative"),
-            "overflows": (
-                lambda logits, T: (logits.mean(0) / T).exp() / (logits.mean(0) / T).exp().sum(-1, keepdim=True),
-                "stable",
-            ),
+            "votes": (lambda z, T: F.one_hot(z.argmax(-1), z.shape[-1]).float().mean(0), "gave 0.5, 0.5, 0"),
+            "divided by two": (lambda z, T: torch.softmax(z.sum(0) / 2 / T, -1), "three networks"),
+            "squeezed": (lambda z, T: torch.softmax(z.mean(0).squeeze() / T, -1), "three networks and one picture"),
+            "the median": (lambda z, T: torch.softmax(z.quantile(0.5, 0) / T, -1), "gave 0.7311, 0.2689"),
         },
     ),
     "2.2": Answers(
-        right=[map_by_loop, map_by_index_add],
+        right=[map_by_loop, map_by_index_add, map_by_einsum],
         wrong={
-            "columns are labels": (lambda p, y: map_by_index_add(p, y).T, "the other way round"),
-            "sums": (map_sums, "You have the sums"),
-            "divided by all examples": (lambda p, y: map_sums(p, y) / len(y), "its share of all 6"),
-            "normalised per column": (lambda p, y: map_sums(p, y) / map_sums(p, y).sum(0), "each column adds up to 1"),
-            "counts winners": (map_of_winners, "it counts winners"),
-            "grouped by the teacher's answer": (map_by_winner, "grouped by the teacher's own answer"),
-            "one mean for all": (lambda p, y: p.mean(0), "expected is (3, 3)"),
+            "sorted by label": (lambda p, y: map_by_index_add(p, y.sort().values), "Row c holds a mean answer"),
+            "its own label left out": (
+                lambda p, y: map_by_index_add(p, y).fill_diagonal_(0),
+                "gave 0, 0.2, 0.1 in row 0",
+            ),
+            "divided by C": (lambda p, y: F.one_hot(y).float().T @ p / p.shape[1], "expected is 0.15"),
         },
         garbage=[lambda p, y: map_by_index_add(p, y).numpy()],
     ),
     "2.3": Answers(
-        right=[
-            kl_by_loop,
-            kl_by_scipy,
-            lambda p, q: torch.nan_to_num(p * (p / q).log(), nan=0.0, posinf=torch.inf).sum(-1),
-            lambda p, q: torch.where(p > 0, p * (p / q).log(), 0).sum(dim=1),
-            lambda p, q: torch.xlogy(p.double(), p.double()).sum(-1) - torch.xlogy(p.double(), q.double()).sum(-1),
-            kl_masked,
-        ],
+        right=[kl_by_loop, kl_by_scipy, kl_masked, lambda p, q: torch.where(p > 0, p * (p / q).log(), 0).sum(dim=1)],
         wrong={
             "reversed, by hand": (lambda p, q: kl_by_loop(q, p), "That is KL(q || p)"),
             "clamped": (kl_clamped, "hides the others"),
-            "a small number": (lambda p, q: (p * ((p + 1e-8) / (q + 1e-8)).log()).sum(-1), "hides the others"),
-            "only infinities": (lambda p, q: (p * (p / q).log()).nan_to_num(posinf=1e6).sum(-1), "expected is inf"),
-            "base 10": (lambda p, q: kl_by_scipy(p, q) / math.log(10), "expected is 0.1733"),
-            "summed over the batch": (lambda p, q: kl_by_scipy(p, q).sum(), "Keep one per row"),
+            "no infinity": (lambda p, q: kl_by_scipy(p, q).nan_to_num(posinf=1e6), "expected is inf"),
             "both directions": (lambda p, q: (kl_by_scipy(p, q) + kl_by_scipy(q, p)) / 2, "expected is 0.1733"),
             "a column": (lambda p, q: kl_by_scipy(p, q)[:, None], "gave a tensor of shape (2, 1)"),
         },
     ),
     "2.4": Answers(
-        right=[lambda p, q: (entropy(p), kl_by_scipy(p, q)), parts_by_difference],
+        right=[
+            lambda p, q: (entropy(p), kl_by_scipy(p, q)),
+            parts_by_difference,
+            lambda p, q: torch.stack([entropy(p), kl_masked(p, q)]),
+        ],
         wrong={
-            "the other order": (lambda p, q: (kl_by_scipy(p, q), entropy(p)), "in the wrong order"),
-            "entropy of the student": (lambda p, q: (entropy(q), kl_by_scipy(p, q)), "the entropy of q"),
-            "wrong sign": (lambda p, q: (-entropy(p), kl_by_scipy(p, q)), "never negative"),
-            "gap is the whole": (lambda p, q: (entropy(p), -torch.xlogy(p, q).sum(-1)), "floor included"),
-            "floor is the whole": (lambda p, q: (-torch.xlogy(p, q).sum(-1), kl_by_scipy(p, q)), "what is left of it"),
-            "floor in bits": (lambda p, q: (entropy(p) / LN2, kl_by_scipy(p, q)), "in bits"),
-            "gap reversed": (lambda p, q: (entropy(p), kl_by_scipy(q, p)), "KL(q || p)"),
-            "0 log 0": (lambda p, q: (-(p * p.log()).sum(-1), kl_naive(p, q)), "gave nan"),
-            "their sum": (lambda p, q: entropy(p) + kl_by_scipy(p, q), "two things"),
+            "a clamp": (lambda p, q: (entropy(p), kl_clamped(p, q)), "gave 5.868 as the second of 2"),
+            "of the whole batch": (lambda p, q: (entropy(p).sum(), kl_by_scipy(p, q).sum()), "one number per row"),
+            "in bits, both": (lambda p, q: (entropy(p) / LN2, kl_by_scipy(p, q) / LN2), "gave 1.846"),
         },
     ),
     "2.5": Answers(
-        right=[bits, bits_by_entropies],
+        right=[
+            bits,
+            bits_by_entropies,
+            lambda p, y: kl_masked(p, map_by_einsum(p, y)[y].float()).mean().reshape(1) / LN2,
+        ],
         wrong={
-            "in nats": (lambda p, y: bits(p, y, nat=1), "right in nats"),
-            "times ln 2": (lambda p, y: bits(p, y, nat=1 / LN2), "multiplied by ln 2"),
-            "entropy": (lambda p, y: entropy(p).mean() / LN2, "the mean entropy"),
-            "against the mean of all": (lambda p, y: bits(p, y, typical=p.mean(0).expand_as(p)), "mean of all answers"),
-            "reversed": (lambda p, y: bits(p, y, swap=True), "the row is q"),
-            "sum": (lambda p, y: bits(p, y, mean=torch.sum), "five times too much"),
-            "mean of the labels' means": (bits_by_label, "Every example counts once"),
-            "one number per example": (lambda p, y: bits(p, y, mean=lambda one: one), "Asked for is their mean"),
-            "0 log 0": (bits_naive, "gave nan"),
+            "rows in another order": (bits_sorted, "gave 0.1892"),
+            "base 10": (lambda p, y: bits(p, y) * LN2 / math.log(10), "in the mean over all five"),
+            "the largest": (lambda p, y: kl_by_scipy(p, map_by_index_add(p, y)[y]).max() / LN2, "expected is 0.09458"),
+            "against winners": (lambda p, y: bits(p, y, map_by_index_add(p, y)[p.argmax(-1)]), "expected is"),
         },
     ),
     "2.6": Answers(
         right=[
             lambda labels, cls: torch.arange(len(labels))[labels != cls],
-            lambda labels, cls: torch.from_numpy(np.flatnonzero(labels.numpy() != cls)),
+            lambda labels, cls: np.flatnonzero(labels.numpy() != cls),
+            lambda labels, cls: [row for row, label in enumerate(labels.tolist()) if label != cls],
         ],
         wrong={
-            "kept the class": (lambda labels, cls: (labels == cls).nonzero()[:, 0], "these are the threes"),
-            "a mask": (lambda labels, cls: labels != cls, "True and False"),
-            "a column": (lambda labels, cls: (labels != cls).nonzero(), "a row of its own"),
-            "the labels": (lambda labels, cls: labels[labels != cls], "the labels that stay"),
-            "3 is fixed": (lambda labels, cls: (labels != 3).nonzero()[:, 0], "Is a 3 written"),
-            "row number cls": (
-                lambda labels, cls: torch.arange(len(labels))[torch.arange(len(labels)) != cls],
-                "row 3",
-            ),
+            "not in order": (lambda labels, cls: (labels != cls).nonzero()[:, 0].flip(0), "in order"),
+            "each label once": (lambda labels, cls: torch.tensor([0, 1, 2, 4, 7])[: len(labels)], "expected is 1"),
+            "the first is left out": (lambda labels, cls: (labels[1:] != cls).nonzero()[:, 0] + 1, "expected is"),
         },
     ),
     "2.7": Answers(
-        right=[bias_by_max, bias_by_loop],
+        right=[bias_by_max, bias_by_loop, bias_all_at_once],
         wrong={
-            "best recall": (bias_best_recall, "came 6"),
-            "added to every class": (
-                lambda logits, labels, cls, biases: max(biases, key=lambda b: accuracy(logits + b, labels)),
-                "no bias changed a winner",
+            "in place": (bias_in_place, "changed what it was given"),
+            "probabilities averaged": (
+                lambda z, y, cls, biases: bias_by_max(z.softmax(-1).mean(0, True).log(), y, cls, biases),
+                "gave 1; expected is -2",
             ),
-            "subtracted": (
-                lambda logits, labels, cls, biases: -bias_by_max(logits, labels, cls, [-b for b in biases]),
-                "with a plus",
-            ),
-            "biases add up": (bias_adding_up, "do yours add up"),
-            "in place": (bias_in_place, "changed a tensor"),
-            "its place in the list": (place_of_best, "not its place"),
-            "the first student only": (
-                lambda logits, labels, cls, biases: bias_by_max(logits[:1], labels, cls, biases),
-                "Do all students count",
-            ),
-            "always class 1": (
-                lambda logits, labels, cls, biases: bias_by_max(logits, labels, 1, biases),
-                "whichever it is",
-            ),
+            "most wrong": (lambda z, y, cls, biases: bias_by_max(-z, y, cls, [-b for b in biases]), "expected is 2.5"),
         },
     ),
 }

@@ -29,6 +29,8 @@ TABLE = Table(
         "Two is the first row's length.",
         lambda x: x.mean(0),
         "Over which dim?",
+        lambda x: x.mean(-1, keepdim=x.ndim > 1),
+        "A column.",
         lambda x: x - x.mean(-1),
         "There keepdim is missing.",
     ),
@@ -65,7 +67,10 @@ def test_without_a_mistake_that_agrees_the_case_says_what_to_look_at():
 
 
 def test_a_wrong_shape_and_an_error_are_known_by_their_kind():
-    assert says(lambda x: x.mean(0) + 7 if x.ndim > 1 else x.mean()).endswith("one number per row. Over which dim?")
+    column = says(lambda x: (x.mean(-1) + 7)[:, None] if x.ndim > 1 else x.mean())
+    assert column.endswith(
+        "gave a tensor of shape (2, 1); expected is 3, 3, a tensor of shape (2,), one number per row. A column."
+    )
     assert "must match the size of tensor" in says(lambda x: x.mean() if x.ndim < 2 else (x / x.sum(-1)).sum(-1))
     shapes = TABLE.mistakes[:-2] + (lambda x: x.mean() if x.ndim < 2 else x - x.mean(-1), "keepdim is missing.")
     table = Table(TABLE.name, TABLE.what, TABLE.cases, shapes)
@@ -78,13 +83,13 @@ def test_a_wrong_shape_and_an_error_are_known_by_their_kind():
 @pytest.mark.parametrize(
     "answer, part",
     [
-        (lambda x: 3.0, "gave 3.0; expected is a tensor with one number in it"),
+        (lambda x: 3.0, "gave 3, a float; expected is 3, a tensor with one number in it"),
         (
             lambda x: torch.tensor(3.0),
-            "gave a tensor with one number in it; expected is a tensor of shape (2,), one number per row.",
+            "gave 3, a tensor with one number in it; expected is 3, 3, a tensor of shape (2,)",
         ),
         (lambda x: None, "gave back None. Is there a `return`"),
-        (lambda x: x.mean(-1).numpy(), "gave an ndarray with one number in it; expected is a tensor with one"),
+        (lambda x: x.mean(-1).numpy(), "gave an ndarray with one number in it; expected is 3, a tensor with one"),
         (lambda x: x.mean(-1).long(), "gave whole numbers; expected is numbers with decimals"),
         (lambda x: x.mean(-1).detach(), "autograd lost the thread"),
         (lambda x: x.mean(-1) + (x - x.detach()).sum(-1), "not the right gradient"),
@@ -114,6 +119,7 @@ def test_a_message_never_shows_the_same_numbers_twice():
     assert (came, right) == ("0.7, 0.30004", "0.7, 0.3")
     long = torch.arange(20.0).reshape(2, 10)
     assert values.differ(long + 0, long.index_fill(1, torch.tensor([7]), 0), 0, "") == ("7 at place 7 of row 0", "0")
+    assert values.differ(torch.tensor([-20000.0]), torch.tensor([-19000.0]), 0, "") == ("-20000", "-19000")
     assert values.differ((1.0, torch.tensor([2.0])), (1.0, torch.tensor([3.0])), 0, "") == ("2 as the second of 2", "3")
 
 
@@ -129,6 +135,7 @@ def test_a_model_is_unchanged_only_with_its_weights_its_modes_and_what_it_trains
         torch.manual_seed(0)
         return torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
 
+    assert not values.unchanged([2, 1], [1, 2])
     assert values.unchanged([model(), {"a": [1]}], [model(), {"a": [1]}])
     assert not values.unchanged({"a": [1]}, {"a": [1, 2]})
     assert not values.unchanged(model(), model().eval())
