@@ -22,7 +22,7 @@ from course_lib.files import whole
 
 SETTINGS = Path(__file__).resolve().parent / "_jupyter"
 FIRST_PORT, PATIENCE_SECONDS = 8888, 60
-STARTING_SECONDS = 30  # so long after its start a server may be slow to answer for the first time
+STARTING_SECONDS = 300  # so long after its start a server that lives may be slow to answer for the first time
 
 
 def start(root, number, port, browser, options):
@@ -83,12 +83,20 @@ def running(note):
         info_file, give_up = Path(noted["server"]), min(noted["started"], time.time()) + STARTING_SECONDS
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not (info := described(info_file)) and time.time() < give_up:
+    if not (info := described(info_file)) and starting(info_file, give_up):
         print("The course was started a moment ago, in another window perhaps; waiting for it.", flush=True)
-    while not info and time.time() < give_up:
+    while not info and starting(info_file, give_up):
         time.sleep(0.1)
         info = described(info_file)
     return info
+
+
+def starting(info_file, give_up):
+    """Whether the server that will describe itself in this file, jpserver-PID.json, may still be on its way."""
+    import psutil
+
+    pid = info_file.stem.rpartition("-")[2]
+    return time.time() < give_up and pid.isdecimal() and psutil.pid_exists(int(pid))
 
 
 def described(info_file):
@@ -105,7 +113,7 @@ def is_answering(info):
     request = urllib.request.Request(info["url"] + "api/status", headers={"Authorization": f"token {info['token']}"})
     try:
         straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see this computer
-        with straight.open(request, timeout=5) as answer:
+        with straight.open(request, timeout=20) as answer:
             return answer.status == 200
     except (OSError, http.client.HTTPException):  # nobody there, or another program that speaks no HTTP
         return False
@@ -153,15 +161,16 @@ def stop_with_us(server):
 
 
 def greet(server, info_file, page, place, browser):
-    """Wait until the server answers, then say where."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while server.poll() is None and time.monotonic() < give_up:
+    """Wait until the server answers, then say where; after a minute, say that it is slow."""
+    slow, told = time.monotonic() + PATIENCE_SECONDS, False
+    while server.poll() is None:
         if info := described(info_file):
             welcome(info, page, place, browser, "The course is at this address.", "To stop: Ctrl-C here.")
             return
+        if not told and time.monotonic() > slow:
+            told = True
+            print(f"JupyterLab has not answered in {PATIENCE_SECONDS} s; its own words are above. Waiting.", flush=True)
         time.sleep(0.1)
-    if server.poll() is None:
-        print(f"JupyterLab runs, but has not answered in {PATIENCE_SECONDS} s; its own words are above.", flush=True)
 
 
 def welcome(info, page, place, browser, first, last=""):
