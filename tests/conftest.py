@@ -9,6 +9,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 for name in ("COURSE_PROGRESS", "COURSE_WORKSPACE", "COURSE_TIER"):
     os.environ.pop(name, None)
+OWN = ["COURSE_DATA", "COURSE_WORKSPACE"]
+OWN += ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folders(tmp_path_factory):
+    """What the course keeps in data/ and workspace/, and Jupyter and IPython at home, is kept in folders of this run.
+
+    They are the same for all its workers, so the vault's models are trained once.
+    """
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OWN:
+            (place / name).mkdir(exist_ok=True)
+            patch.setenv(name, str(place / name))
+        yield
 
 
 @pytest.fixture

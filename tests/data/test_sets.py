@@ -24,7 +24,9 @@ from course_lib.data import load, load_uint8, pictures, sources, stratified_spli
 from course_lib.files import DataError
 
 REAL = Path(os.environ.get("COURSE_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data").resolve()
-real = pytest.mark.skipif(not (REAL / "MNIST").exists(), reason=f"no MNIST in {REAL}: set COURSE_TEST_DATA")
+MNIST = [REAL / "MNIST" / "raw" / stem for stem in sources.IDX["mnist"]["md5"]]
+JPEG = REAL / "cifar10.tar.xz"
+UNSET = f"not in {REAL}: set COURSE_TEST_DATA"
 
 
 @pytest.fixture(autouse=True)
@@ -73,30 +75,42 @@ def test_addresses_and_checksums_are_torchvisions():
     assert sources.CIFAR10["urls"][-1] == torchvision.datasets.CIFAR10.url
 
 
-@real
-def test_mnist_is_what_torchvision_reads(home, capsys):
-    data = load("mnist", REAL)
+@pytest.fixture
+def linked(tmp_path):
+    """A data folder of this test's own, marked read-only, with links to the real MNIST, which nobody writes to."""
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in MNIST:
+        (raw / path.name).symlink_to(path)
+    (tmp_path / "data").chmod(0o555)
+    yield tmp_path / "data"
+    (tmp_path / "data").chmod(0o755)
+
+
+@pytest.mark.skipif(not all(path.exists() for path in MNIST), reason=f"MNIST is {UNSET}")
+def test_mnist_is_what_torchvision_reads(linked, home, capsys):
+    data = load("mnist", linked)
     assert [len(x) for x in data[:-1]] == [54_000, 54_000, 6_000, 6_000, 10_000, 10_000]
-    theirs = torchvision.datasets.MNIST(REAL, train=False)
+    theirs = torchvision.datasets.MNIST(linked, train=False)
     assert data.x_test.mul(255).byte()[:, 0].equal(theirs.data) and data.y_test.equal(theirs.targets)
-    theirs = torchvision.datasets.MNIST(REAL, train=True)
+    theirs = torchvision.datasets.MNIST(linked, train=True)
     counts = theirs.targets.bincount()
     assert (data.y_train.bincount() + data.y_val.bincount()).equal(counts)
     assert (data.y_val.bincount() - counts / 10).abs().max() <= 0.5
     assert (data.x_train.sum() + data.x_val.sum()).item() == pytest.approx(theirs.data.sum().item() / 255, rel=1e-4)
 
-    kept = next((home / "decoded").iterdir())  # REAL is marked read-only, so the decoded copy is kept at home
+    kept = next((home / "decoded").iterdir())  # the data folder is read-only, so the decoded copy is kept at home
     state = kept.stat().st_mtime_ns
-    assert all(a.equal(b) for a, b in zip(load("mnist", REAL)[:-1], data[:-1], strict=True))
+    assert all(a.equal(b) for a, b in zip(load("mnist", linked)[:-1], data[:-1], strict=True))
     assert kept.stat().st_mtime_ns == state and capsys.readouterr().out == ""
     with open(kept, "r+b") as file:  # one bit falls over
         file.seek(20_000_000)
         byte = file.read(1)[0]
         file.seek(20_000_000)
         file.write(bytes([byte ^ 1]))
-    assert load("mnist", REAL).x_train.equal(data.x_train)
+    assert load("mnist", linked).x_train.equal(data.x_train)
     assert f"{kept} is damaged" in capsys.readouterr().out
-    assert load("mnist", REAL).x_train.equal(data.x_train)
+    assert load("mnist", linked).x_train.equal(data.x_train)
     assert capsys.readouterr().out == ""
 
 
@@ -218,12 +232,12 @@ def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@real
+@pytest.mark.skipif(not JPEG.exists(), reason=f"CIFAR-10 as JPEG is {UNSET}")
 def test_a_jpeg_copy_of_cifar10_is_what_image_folder_reads(tmp_path, capsys):
     data = tmp_path / "data"
     data.mkdir()
     wanted = {f"cifar10/{part}/{label}": 20 for part in ("test", "train") for label in ("airplane", "automobile")}
-    with tarfile.open(REAL / "cifar10.tar.xz") as whole, tarfile.open(data / "cifar10.tar.xz", "w:xz", preset=0) as few:
+    with tarfile.open(JPEG) as whole, tarfile.open(data / "cifar10.tar.xz", "w:xz", preset=0) as few:
         while any(wanted.values()):
             member = whole.next()
             folder = member.name.rpartition("/")[0]
