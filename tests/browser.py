@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG
+
 PICTURES = Path(__file__).resolve().parents[1] / "artefacts" / "browser"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic"
-PATIENCE = 120_000  # milliseconds: a machine may have more to do than this
+PATIENCE = 1000 * HANG  # milliseconds
 
 in_a_browser = [  # pytestmark of a module whose tests all drive it
     pytest.mark.browser,
@@ -31,6 +33,13 @@ def chromium():
         )
         yield browser
         browser.close()
+
+
+def new_page(context, **options):
+    """An empty page of a browser, or of one of its contexts, that waits as long as everything here."""
+    page = context.new_page(**options)
+    page.set_default_timeout(PATIENCE)
+    return page
 
 
 def picture(page, name, whole=False):

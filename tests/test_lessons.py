@@ -14,6 +14,8 @@ import jupytext
 import nbformat
 import pytest
 
+from tests.browser import new_page
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 import build_lessons
 import export_html
@@ -78,7 +80,7 @@ if alone == "alone":  # in a network of our own: switch loopback on, and prove t
         except OSError as error:
             assert error.errno == 101, error  # network is unreachable
 nb = nbformat.read(path, 4)
-NotebookClient(nb, timeout=300, resources={"metadata": {"path": folder}}).execute()
+NotebookClient(nb, timeout=None, startup_timeout=300, resources={"metadata": {"path": folder}}).execute()
 nbformat.write(nb, out)
 """
 
@@ -296,7 +298,7 @@ def test_every_lesson_was_timed_and_keeps_to_the_budget_in_its_header():
 @every_lesson
 def test_the_exported_page_asks_no_other_host_and_shows_every_picture(source, browser, tmp_path):
     page_file = export_html.export(source.with_suffix(".ipynb"), tmp_path)
-    page = browser.new_page()
+    page = new_page(browser)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(page_file.as_uri(), wait_until="load")
@@ -329,9 +331,7 @@ def test_lesson_05_runs_as_a_script_where_jupyter_and_accelerate_are_not_install
         "raise ImportError('none here')"
     )  # nor do processes that the lesson starts have it
     settings["PYTHONPATH"] = str(tmp_path)
-    run = subprocess.run(
-        [sys.executable, "-c", BARE, source], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=600
-    )
+    run = subprocess.run([sys.executable, "-c", BARE, source], cwd=ROOT, env=settings, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     assert run.stdout.count("✓ Exercise 5.") == len(checks(source))
     assert "Pictures per second by rung. here" in run.stdout

@@ -140,7 +140,12 @@ def execute(nb, path):
     start = time.perf_counter()
     place = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(
-        nb, timeout=SECONDS_PER_CELL, store_widget_state=False, record_timing=False, resources=place
+        nb,
+        timeout=SECONDS_PER_CELL,
+        startup_timeout=SECONDS_PER_CELL,
+        store_widget_state=False,
+        record_timing=False,
+        resources=place,
     )
     try:
         client.execute()

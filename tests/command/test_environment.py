@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 
 from course_lib import files
 from course_lib.command import environment, packages
+from tests.waiting import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -101,7 +103,7 @@ def test_the_pip_section_for_conda_resolves(tmp_path):
     report = tmp_path / "report.json"
     options = "--dry-run --quiet --retries=1 --timeout=15".split()
     command = [sys.executable, "-m", "pip", "install", *options, f"--report={report}", "-r", asked]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3 * HANG)
     if done.returncode and "could not be reached" in packages.why(done.stderr):
         pytest.skip("the package index cannot be reached from here")
     assert done.returncode == 0, done.stderr
@@ -123,17 +125,25 @@ def test_another_clone_beside_this_one_is_not_taken_for_this_one(tmp_path):
     assert environment.here(ROOT) and not environment.here(tmp_path)
 
 
+@pytest.fixture
+def silent():
+    """A port of this computer that nobody else has and nobody listens on."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        yield str(door.getsockname()[1])
+
+
 @pytest.mark.parametrize(
     ("index", "word"),
-    [("http://127.0.0.1:9/simple", "could not be reached"), ("EMPTY", "no version that fits")],
+    [("http://127.0.0.1:SILENT/simple", "could not be reached"), ("EMPTY", "no version that fits")],
 )
-def test_what_pip_could_not_do_is_said_in_a_sentence(tmp_path, monkeypatch, index, word):
+def test_what_pip_could_not_do_is_said_in_a_sentence(tmp_path, monkeypatch, silent, index, word):
     """A real pip, against an index that is not there, and against one that is empty."""
     (tmp_path / "empty").mkdir()
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_INDEX_URL", index.replace("EMPTY", (tmp_path / "empty").as_uri()))
+    monkeypatch.setenv("PIP_INDEX_URL", index.replace("EMPTY", (tmp_path / "empty").as_uri()).replace("SILENT", silent))
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(environment.Refused, match=word) as refused:
         packages.pip(sys.executable, ["no-such-package-at-all"], tmp_path)

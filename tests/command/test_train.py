@@ -16,6 +16,7 @@ from course_lib.command import cli
 from course_lib.data import load, stratified_split
 from course_lib.models import keep, network
 from course_lib.train import predict
+from tests.waiting import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--data", "digits", "--model", "resnet9-4", "--epochs", "1", "--examples", "200"]
@@ -27,7 +28,7 @@ def course(*arguments, processes=1):
         start += ["torch.distributed.run", "--nproc_per_node", str(processes), "--standalone", "-m"]
         environment["CUDA_VISIBLE_DEVICES"] = ""  # on the CPU: a machine may have fewer GPUs than processes
     command = [*start, "course_lib", "train", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3 * HANG)
 
 
 @pytest.fixture(scope="module")

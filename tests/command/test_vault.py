@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from course_lib.vault.ledger import tables
 from course_lib.vault.service import Service
 from tests.vault.served import ROW, Served
 from tests.vault.world import TOY
+from tests.waiting import HANG, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,10 +68,11 @@ def test_init_with_hours_ends_the_keys_with_the_class(course):
     course("key", "new", "ant")
     course("key", "new", "bee", "--hours", "1")
     service = Service(course.folder, victims=TOY)
-    left = {key.pseudonym: key.expires and key.expires - service.clock() for key in service.keyring.by_id.values()}
+    ends = {key.pseudonym: key.expires for key in service.keyring.by_id.values()}
+    began, now = min(key.created for key in service.keyring.by_id.values()), service.clock()
     service.close()
-    assert left["ant"] == pytest.approx(30 * 3600, abs=100) and left["bee"] == pytest.approx(3600, abs=100)
-    assert left["instructor"] is None
+    assert began <= ends["ant"] - 30 * 3600 <= now and began <= ends["bee"] - 3600 <= now
+    assert ends["instructor"] is None
 
 
 def test_a_vault_that_stops_says_how_many_learners_keys_are_open(course, monkeypatch):
@@ -362,10 +363,9 @@ def test_serve_with_no_other_argument_works_at_once(tmp_path):
     with open(tmp_path / "said", "w") as said:
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=settings, stdout=said, stderr=said)
     try:
-        give_up = time.monotonic() + 120
-        while "To stop" not in (text := (tmp_path / "said").read_text()) and time.monotonic() < give_up:
-            assert process.poll() is None, text
-            time.sleep(0.1)
+        until(lambda: "To stop" in (tmp_path / "said").read_text() or process.poll() is not None)
+        text = (tmp_path / "said").read_text()
+        assert process.poll() is None, text
         address = re.search(r"^ +(http://127.0.0.1:\d+)$", text, re.M)[1]
         teacher = re.search(rf"{address}/instructor#key=(vk_\w+)", text)[1]
         oracle = client.connect(address, re.search(r"A key to try it: (vk_\w+)", text)[1])
@@ -378,11 +378,11 @@ def test_serve_with_no_other_argument_works_at_once(tmp_path):
         note = tmp_path / "server.json"
         assert note.stat().st_mode & 0o077 == 0 and json.loads(note.read_text())["pid"] == process.pid
         snippet = "\n".join(re.findall(r"^    (from .*|oracle.*|print.*)$", text, re.M))
-        done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, timeout=HANG)
         assert done.returncode == 0 and "1. " in done.stdout, done.stderr
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)  # an impatient one
-        assert process.wait(30) == 0 and not note.exists()
+        assert process.wait(HANG) == 0 and not note.exists()
         said = (tmp_path / "said").read_text()
         assert said.rstrip().endswith(f"Its ledger is {tmp_path / 'vault.db'}") and "Traceback" not in said
     finally:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.request import urlopen
 
 import pytest
 
 from course_lib.data.fetch import fetch
 from course_lib.files import DataError
+from tests.waiting import HANG, until
 
 BYTES = b"".join(hashlib.sha256(bytes([a, b])).digest() for a in range(64) for b in range(256))  # 524,288 bytes
 MD5 = hashlib.md5(BYTES).hexdigest()
@@ -57,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.over, server.half_sent = [], threading.Event(), threading.Event()
-    server.barrier = threading.Barrier(2, timeout=60)
+    server.barrier = threading.Barrier(2, timeout=HANG)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     server.url = lambda *kinds: [f"http://127.0.0.1:{server.server_port}/{kind}" for kind in kinds]
     yield server
@@ -101,8 +103,34 @@ def test_a_part_that_is_whole_or_too_long_is_judged_by_its_checksum(server, tmp_
     assert arrived(fetch(tmp_path / "file.gz", server.url("good"), MD5))
 
 
+class HalfPatient:
+    """A server's answer, whose silence before half of the file has come is a busy machine's, and has no limit."""
+
+    def __init__(self, answer, patience):
+        self.answer, self.headers, self.patience = answer, answer.headers, patience
+        self.left = HALF - int((answer.headers["Content-Range"] or "bytes 0-").split()[1].partition("-")[0])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.answer.close()
+
+    def read1(self, most):
+        self.answer.fp.raw._sock.settimeout(HANG if self.left else self.patience)
+        block = self.answer.read1(min(most, self.left or most))
+        self.left -= len(block)
+        return block
+
+
+def half_patient(request, timeout):
+    answer = urlopen(request, timeout=HANG)
+    return HalfPatient(answer, timeout) if request.full_url.endswith("stalls") else answer
+
+
 @pytest.mark.parametrize("kind", ["missing", "lies", "stalls"])
-def test_the_next_mirror_is_asked(server, tmp_path, kind):
+def test_the_next_mirror_is_asked(server, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("course_lib.data.fetch.urlopen", half_patient)
     assert arrived(fetch(tmp_path / "file.gz", server.url(kind, "good"), MD5, patience=0.3))
     assert server.asked[-1] == ("good", f"bytes={HALF}-" if kind == "stalls" else None)
 
@@ -137,11 +165,10 @@ def child(path, url):
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
 def test_ctrl_c_keeps_what_came(server, tmp_path):
     process = child(tmp_path / "file.gz", server.url("stalls")[0])
-    assert server.half_sent.wait(60)
-    while not any(part.stat().st_size == HALF for part in tmp_path.iterdir()):
-        assert process.poll() is None
+    assert server.half_sent.wait(HANG)
+    until(lambda: any(part.stat().st_size == HALF for part in tmp_path.iterdir()), lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG)
     assert process.returncode != 0 and "Stopped. 0.3 MB of file.gz are kept" in out
     assert arrived(fetch(tmp_path / "file.gz", server.url("good"), MD5))
     assert server.asked[-1] == ("good", f"bytes={HALF}-")
@@ -149,7 +176,7 @@ def test_ctrl_c_keeps_what_came(server, tmp_path):
 
 def test_two_processes_do_not_disturb_each_other(server, tmp_path):
     both = [child(tmp_path / "file.gz", server.url("together")[0]) for _ in range(2)]
-    errors = [process.communicate(timeout=60)[1] for process in both]
+    errors = [process.communicate(timeout=HANG)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], errors
     assert arrived(tmp_path / "file.gz")
 

@@ -11,6 +11,7 @@ from course_lib import data, train
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.models import Ensemble, freeze, mlp, state_hash
 from course_lib.progress_line import Progress
+from tests.waiting import HANG
 
 DIGITS = data.load("digits")
 X, Y = DIGITS.x_train[:200], DIGITS.y_train[:200]
@@ -356,6 +357,6 @@ with Progress("3 epochs", 3, lambda: now[0]) as progress:
         progress.step()
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbclient.NotebookClient(notebook, timeout=60).execute()
+    nbclient.NotebookClient(notebook, timeout=HANG, startup_timeout=HANG).execute()
     [output] = notebook.cells[0].outputs
     assert output["data"] == {"text/plain": "3 epochs: 6.0 s"}

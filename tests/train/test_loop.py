@@ -2,10 +2,8 @@
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
-import time
 import weakref
 from functools import partial
 from pathlib import Path
@@ -368,31 +366,38 @@ from course_lib.losses import cross_entropy
 
 torch.manual_seed(int(sys.argv[2]))  # whatever the learner's generator holds
 model = nn.Sequential(small(), nn.Dropout(0.1))
-if len(sys.argv) > 3:  # slow enough to be killed in mid-epoch
-    import time
-    model.register_forward_hook(lambda *_: time.sleep(0.05))
+steps = []
+def stop(*_):
+    steps.append(1)
+    if len(steps) == 9:  # of 6 in an epoch
+        print("in the second epoch", flush=True)
+        sys.stdin.read()  # until it is killed
+if len(sys.argv) > 3:
+    model.register_forward_hook(stop)
 train.fit(model, (X, Y), cross_entropy, epochs=3, batch_size=8, views=VIEWS, optimiser=sgd, lr=0.05,
           schedule=one_cycle, checkpoint=sys.argv[1] + "/state")
 torch.save(model.state_dict(), sys.argv[1] + "/weights")
 """
 
 
-def run(folder, seed, *slow):
+def run(folder, seed, *stop):
     folder.mkdir(exist_ok=True)
-    return subprocess.Popen([sys.executable, "-c", RUN.format(tests=str(ROOT)), str(folder), str(seed), *slow])
+    command = [sys.executable, "-c", RUN.format(tests=str(ROOT)), str(folder), str(seed), *stop]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_training_that_is_killed_in_mid_epoch_ends_with_the_same_bits(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(whole, 1).wait() == 0
-    child = run(broken, 2, "slow")
-    while not (broken / "state").exists():
-        assert child.poll() is None, "it ended before it could be killed"
-        time.sleep(0.01)
-    time.sleep(0.1)  # into the next epoch
+    ended = run(whole, 1)
+    ended.communicate()
+    child = run(broken, 2, "stop")
+    assert "second epoch" in child.stdout.readline(), "it ended before it could be killed"
     child.kill()
-    assert child.wait() == -signal.SIGKILL and not (broken / "weights").exists()
-    assert run(broken, 3).wait() == 0
+    child.communicate()
+    assert (broken / "state").exists() and not (broken / "weights").exists()
+    again = run(broken, 3)
+    again.communicate()
+    assert [ended.returncode, again.returncode] == [0, 0] and child.returncode
     one, other = (torch.load(folder / "weights") for folder in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
 

@@ -13,6 +13,7 @@ from course_lib import train
 from course_lib.data import some_views
 from course_lib.models import mlp
 from course_lib.train.processes import Several, team
+from tests.waiting import HANG
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = torch.Generator().manual_seed(0)
@@ -64,7 +65,7 @@ def torchrun(program, *arguments):
         *arguments,
     ]
     on_the_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # a machine may have one GPU
-    return subprocess.run(command, cwd=ROOT, env=on_the_cpu, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=ROOT, env=on_the_cpu, capture_output=True, text=True, timeout=3 * HANG)
 
 
 @pytest.fixture(scope="module")

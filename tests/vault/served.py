@@ -1,5 +1,6 @@
 """A vault behind a real socket, in this process: the small victim, a clock that moves when told."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -9,6 +10,7 @@ from course_lib.vault import site
 from course_lib.vault.http import serve
 from course_lib.vault.service import Service
 from tests.vault.world import TOY, Clock
+from tests.waiting import HANG
 
 ROW = [0.1, 0.2, 0.3, 0.4]
 
@@ -24,11 +26,12 @@ class Served:
         listener, ready = serve.listen("127.0.0.1", 0), threading.Event()
         self.port = listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
+        deadlines = {"header_seconds": HANG, "body_seconds": HANG} | deadlines  # a busy machine may be slow to ask
         self.thread = threading.Thread(
             target=serve.run, args=(self.app, listener, ready.set), kwargs=deadlines, daemon=True
         )
         self.thread.start()
-        assert ready.wait(20)
+        assert ready.wait(HANG)
 
     def new_key(self, pseudonym, **wish):
         key = self.service.new_key(pseudonym, **wish)
@@ -41,7 +44,7 @@ class Served:
         sent = {"Content-Type": "application/json"} if body is not None else {}
         key = self.key if key == "" else key
         sent |= {"Authorization": f"Bearer {key}"} if key else {}
-        line = line or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        line = line or http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG)
         line.request(method, path, body, sent | (headers or {}))
         reply = line.getresponse()
         text = reply.read()
@@ -51,9 +54,9 @@ class Served:
     def ask(self, inputs=ROW, model="toy", **more):
         return self.call("POST", "/v1/predict", {"model": model, "inputs": inputs}, **more)
 
-    def raw(self, data, wait=5, until=None):
-        """All that comes back for these bytes, until the server closes, is silent for so long, or has said `until`."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as line:
+    def raw(self, data, until=None):
+        """All that comes back for these bytes, until the server closes or has said `until`."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=HANG) as line:
             line.sendall(data)
             return read_all(line, until)
 
@@ -66,18 +69,17 @@ class Served:
 
     def close(self):
         self.app.stop()
-        self.thread.join(30)
+        self.thread.join(HANG)
         self.service.close()
         assert not self.thread.is_alive()
 
 
 def read_all(line, until=None):
+    """What comes until the server closes or has said `until`; a line that stays open and silent is a TimeoutError."""
     said = b""
-    try:
+    with contextlib.suppress(ConnectionError):
         while part := line.recv(1 << 16):
             said += part
             if until and until(said):
                 break
-    except (TimeoutError, ConnectionError):
-        pass
     return said

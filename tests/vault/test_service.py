@@ -14,6 +14,7 @@ from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
 from course_lib.vault.watch import Alarm
 from tests.vault.world import PICTURES, TOY, softmax
+from tests.waiting import HANG
 
 
 def test_an_answer_is_the_victim_s_in_full_precision(world):
@@ -62,7 +63,7 @@ BAD = [
 @pytest.mark.parametrize("rows", BAD, ids=lambda rows: repr(rows)[:30])
 def test_what_is_no_picture_is_422(world, rows):
     w = world()
-    assert w.service.ask(w.token, "toy", rows).exception(timeout=5).status == 422
+    assert w.service.ask(w.token, "toy", rows).exception(HANG).status == 422
 
 
 def test_an_unknown_model_and_too_many_rows(world):
@@ -275,7 +276,7 @@ def test_two_models_never_share_a_request_id(world, monkeypatch):
     monkeypatch.setitem(TOY, "a" * 100, TOY["toy"]._replace(name="a" * 100))
     w = world()
     w.ask(1, "mine")
-    refused = w.service.ask(w.token, "a" * 100, PICTURES[:1], "mine").exception(timeout=5)
+    refused = w.service.ask(w.token, "a" * 100, PICTURES[:1], "mine").exception(HANG)
     assert (refused.status, refused.type) == (422, "request-id-reused")
 
 
@@ -499,7 +500,7 @@ def test_a_client_that_stops_waiting_stops_nothing(world):
     w = world()
     future = w.service.ask(w.token, "toy", PICTURES[:1])
     assert not future.cancel()
-    assert len(future.result(timeout=5).answers) == 1
+    assert len(future.result(HANG).answers) == 1
 
 
 def test_closing_finishes_what_was_taken(world):

@@ -5,6 +5,7 @@ import numpy as np
 from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
 from course_lib.vault.victims import Victim
+from tests.waiting import HANG
 
 RNG = np.random.default_rng(0)
 WEIGHT, BIAS = RNG.normal(size=(4, 3)), RNG.normal(size=3)
@@ -50,7 +51,7 @@ class World:
     def ask(self, rows=1, request_id=None, token=None, start=0, **settings):
         x = PICTURES[start : start + rows] if isinstance(rows, int) else rows
         future = self.service.ask(token or self.token, "toy", x, request_id, **settings)
-        return future.result(timeout=10)
+        return future.result(HANG)
 
     def status(self, *args, **settings):
         try:

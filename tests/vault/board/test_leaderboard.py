@@ -19,6 +19,7 @@ from course_lib.vault.refusal import Refusal, ledger_full
 from course_lib.vault.service import Service
 from tests.vault.asking import BIAS, VICTIMS, WEIGHT, ask, mounted, probs
 from tests.vault.world import Clock
+from tests.waiting import HANG
 
 RNG = np.random.default_rng(1)
 
@@ -45,7 +46,7 @@ def key(service, name="ada", scope="predict", questions=0, accepted=True):
     if accepted:
         service.accept_rules(token)
     if questions:
-        service.ask(token, "digits-linear", RNG.uniform(size=(questions, 64))).result(10)
+        service.ask(token, "digits-linear", RNG.uniform(size=(questions, 64))).result(HANG)
     return token
 
 
@@ -228,7 +229,7 @@ def test_the_board_has_the_best_copy_of_each_key_in_order(service, board):
     ada, grace = key(service, "ada", questions=65), key(service, "grace", questions=10)
     for token, body in ((ada, WRONG), (ada, EXACT), (ada, linear(-2 * WEIGHT)), (grace, WRONG)):
         board.submit(token, "digits-linear", body)
-    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(10)
+    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(HANG)
     board.submit(ada, "digits-linear", exact(1))  # as close, but after more questions
     first, second = board.board(service.keys())["entries"]
     assert first["who"] == "ada" and first["agreement"][0] == 100 and first["questions"] == 65 and first["tries"] == 4
@@ -238,10 +239,12 @@ def test_the_board_has_the_best_copy_of_each_key_in_order(service, board):
 
 def test_asking_with_one_key_and_handing_in_with_another_hides_no_question(service, board):
     key(service, "ada", questions=65)
-    service.ask(key(service, "ada"), "digits-net", RNG.uniform(size=(7, 64))).result(10)  # another model, another copy
+    service.ask(key(service, "ada"), "digits-net", RNG.uniform(size=(7, 64))).result(
+        HANG
+    )  # another model, another copy
     key(service, "grace", questions=20)
     service.accept_rules(other := service.new_key("eve", cohort="blue"))
-    service.ask(other, "digits-linear", RNG.uniform(size=(3, 64))).result(10)
+    service.ask(other, "digits-linear", RNG.uniform(size=(3, 64))).result(HANG)
     said = board.submit(key(service, "ada"), "digits-linear", EXACT)
     assert said["questions"] == 65 and said["cents"] == pytest.approx(0.65)
     board.submit(key(service, "linus"), "digits-linear", EXACT)  # of the same cohort
@@ -291,7 +294,7 @@ def test_the_export_has_the_board_and_the_costs_as_the_page_has_them(service, bo
         (grace, "digits-linear", linear(half)),
     ):
         board.submit(token, model, body)
-    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(10)
+    service.ask(ada, "digits-linear", RNG.uniform(size=(5, 64))).result(HANG)
     board.submit(ada, "digits-linear", exact(1))  # as close, but after more questions
     shown, path = board.board(service.keys()), service.ledger.path
     names, rows = tables.ask(path, tables.QUERIES["leaderboard"])

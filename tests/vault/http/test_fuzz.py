@@ -1,10 +1,12 @@
 """Bad input, by the thousand: no 5xx, no stack trace, no answer that the ledger does not hold."""
 
 import base64
+import contextlib
 import http.client
 import json
 import random
 import re
+import socket
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from course_lib.vault.http import openapi
+from course_lib.vault.http import openapi, serve
 from course_lib.vault.victims import Victim
-from tests.vault.served import ROW, Served
+from tests.vault.served import ROW, Served, read_all
 from tests.vault.world import TOY
+from tests.waiting import HANG
 
 DOCUMENTED = {200, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431}
 REQUESTS = 1500
@@ -74,7 +77,7 @@ def test_the_leaderboards_calls_do_so_too(case, vault_with_a_board):
 
 
 def keeps_to_the_document(case, vault):
-    response = case.call(base_url=vault.address, headers={"Authorization": f"Bearer {vault.key}"})
+    response = case.call(base_url=vault.address, timeout=HANG, headers={"Authorization": f"Bearer {vault.key}"})
     count(vault, case.path, response.status_code, response.headers)
     case.validate_response(
         response,
@@ -255,7 +258,7 @@ def test_a_thousand_wrong_requests_get_a_sentence_each(vault):
     for i in range(REQUESTS):
         way = WAYS[i % len(WAYS)]
         body, headers = way(draw), headers_for(draw)
-        line = line or http.client.HTTPConnection("127.0.0.1", vault.port, timeout=20)
+        line = line or http.client.HTTPConnection("127.0.0.1", vault.port, timeout=HANG)
         headers["Authorization"] = f"Bearer {vault.key}"
         line.request("POST", "/v1/predict", body, headers)
         reply = line.getresponse()
@@ -275,9 +278,10 @@ def test_a_thousand_wrong_requests_get_a_sentence_each(vault):
     assert len(seen) == len(WAYS) and {200, 400, 415, 422} <= set().union(*seen.values())
 
 
-def test_hundreds_of_requests_that_are_hardly_http_leave_the_server_well(vault):
-    assert vault.answered() == vault.answers  # of all that was asked before; what comes now cannot be counted here
-    draw = random.Random(11)
+def test_hundreds_of_requests_that_are_hardly_http_leave_the_server_well(tmp_path, monkeypatch):
+    """All at once, each with a line of its own, which the server closes: answered, refused, or 408 where more was to come."""
+    monkeypatch.setattr(serve, "IDLE_SECONDS", 2.0)
+    vault, draw, lines = Served(tmp_path, header_seconds=2, body_seconds=2), random.Random(11), []
     body = json.dumps({"model": "toy", "inputs": ROW})
     whole = (
         f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {vault.key}\r\n"
@@ -292,10 +296,18 @@ def test_hundreds_of_requests_that_are_hardly_http_leave_the_server_well(vault):
             )
         if draw.random() < 0.3:
             sent = sent[: draw.randrange(len(sent))]
-        said = vault.raw(bytes(sent), wait=0.02)
+        line = socket.create_connection(("127.0.0.1", vault.port), timeout=HANG)
+        with contextlib.suppress(ConnectionError):
+            line.sendall(sent)
+        lines.append((line, bytes(sent)))
+    seen = set()
+    for line, sent in lines:
+        with line:
+            said = read_all(line)
         for status in re.findall(rb"^HTTP/1.1 (\d+)", said):
+            seen.add(int(status))
             assert int(status) in DOCUMENTED, (status, sent)
         assert b"Traceback" not in said
-    status, _, _ = vault.ask()
-    assert status == 200
-    vault.answers = vault.answered()  # some of these were whole enough, and their askers left before the answer
+    assert {400, 408} <= seen
+    assert any(vault.ask()[0] == 200 for _ in range(100))  # on a busy machine, 2 s may be too short for one of them
+    vault.close()

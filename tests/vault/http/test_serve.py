@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from course_lib.vault.http import connection, serve
 from course_lib.vault.local import LocalVault, one_thread
 from course_lib.vault.policy import PolicyError
 from tests.vault.served import ROW, Served, read_all
+from tests.waiting import HANG, until
 
 ROOT = Path(__file__).resolve().parents[3]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has neither these signals nor this table of files")
@@ -128,7 +128,15 @@ def test_who_is_being_answered_never_makes_room(crowd):
 
 @pytest.fixture(scope="module")
 def vault(tmp_path_factory):
-    served = Served(tmp_path_factory.mktemp("vault"), header_seconds=0.6, body_seconds=1.5)
+    served = Served(tmp_path_factory.mktemp("vault"))
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """A vault whose deadlines nobody keeps who is slow; on a busy machine, perhaps nobody at all."""
+    served = Served(tmp_path_factory.mktemp("hasty"), header_seconds=0.6, body_seconds=1.5)
     yield served
     served.close()
 
@@ -143,40 +151,32 @@ def head(vault, length, more=""):
 QUESTION = json.dumps({"model": "toy", "inputs": ROW}).encode()
 
 
-def trickle(vault, data, pause, patience=20):
-    """Send byte after byte, until the server has enough: (what it said, seconds)."""
-    start, said = time.monotonic(), b""
+def trickle(vault, data, pause):
+    """Send byte after byte, until the server has enough or there is no more: what it said."""
     with socket.create_connection(("127.0.0.1", vault.port)) as line:
         line.settimeout(pause)
         with contextlib.suppress(ConnectionError):
             for byte in data:
                 line.sendall(bytes([byte]))
-                try:
-                    said = line.recv(1000)
-                    break
-                except TimeoutError:
-                    if time.monotonic() - start > patience:
-                        break
-    return said, time.monotonic() - start
+                with contextlib.suppress(TimeoutError):
+                    return line.recv(1000)
+    return b""
 
 
-def test_slow_headers_are_cut_off(vault):
-    said, seconds = trickle(vault, head(vault, 5) * 3, 0.05)
-    assert b"408" in said.split(b"\r\n")[0] and b"application/problem+json" in said and seconds < 12
+def test_slow_headers_are_cut_off(hasty):
+    said = trickle(hasty, head(hasty, 5)[:-2] + b"X: " + b"y" * 10_000, 0.05)
+    assert b"408" in said.split(b"\r\n")[0] and b"application/problem+json" in said
 
 
-def test_a_slow_body_is_cut_off(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
-        line.sendall(head(vault, len(QUESTION)) + QUESTION[:10])
-        start = time.monotonic()
-        assert b" 408 " in read_all(line) and 1 < time.monotonic() - start < 12
+def test_a_slow_body_is_cut_off(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=HANG) as line:
+        line.sendall(head(hasty, len(QUESTION)) + QUESTION[:10])
+        assert b" 408 " in read_all(line)
 
 
-def test_a_silent_connection_is_closed(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
-        start = time.monotonic()
-        read_all(line)
-        assert time.monotonic() - start < 12
+def test_a_silent_connection_is_closed(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=HANG) as line:
+        read_all(line)  # comes to an end
 
 
 def test_honest_askers_do_not_notice_the_slow_ones(vault):
@@ -191,7 +191,7 @@ def test_honest_askers_do_not_notice_the_slow_ones(vault):
 
 
 def test_endless_headers_are_cut_off(vault):
-    with socket.create_connection(("127.0.0.1", vault.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=HANG) as line:
         with contextlib.suppress(ConnectionError):
             line.sendall(head(vault, 5)[:-2] + b"X: " + b"y" * (1 << 20))
         said = read_all(line)
@@ -200,24 +200,27 @@ def test_endless_headers_are_cut_off(vault):
 
 def behind(vault):
     """A connection that has sent, in one packet, a whole request and the first line of the next."""
-    line = socket.create_connection(("127.0.0.1", vault.port), timeout=20)
-    line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HTTP/1.1\r\n")
-    assert b" 200 " in line.recv(10_000)
-    return line
+    for _ in range(100):
+        line = socket.create_connection(("127.0.0.1", vault.port), timeout=HANG)
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HTTP/1.1\r\n")
+        if b" 200 " in line.recv(10_000):
+            return line
+        line.close()  # a busy machine was late even with the first
+    raise AssertionError("no whole request was answered")
 
 
 def test_endless_headers_behind_a_whole_request_are_cut_off(vault):
     with behind(vault) as line:
         try:
             line.sendall(b"A: b\r\n" * 20_000)
-            said = line.recv(10_000)  # no word for 20 seconds is a TimeoutError
+            said = line.recv(10_000)  # no word at all is a TimeoutError
         except ConnectionError:
             said = b""
     assert said == b"" or b" 431 " in said
 
 
-def test_slow_headers_behind_a_whole_request_are_cut_off(vault):
-    with behind(vault) as line:
+def test_slow_headers_behind_a_whole_request_are_cut_off(hasty):
+    with behind(hasty) as line:
         assert b" 408 " in line.recv(10_000)
 
 
@@ -238,8 +241,8 @@ def test_an_early_refusal_leaves_the_connection_in_order(vault):
     """Refused on its headers alone; what is left of that request is not taken for the next one."""
     length = 200_000
     bad = head(vault, length).replace(vault.key.encode(), b"vk_wrong")
-    request = head(vault, len(QUESTION)) + QUESTION
-    said = vault.raw(bad + b"GET /healthz HTTP/1.1\r\n\r\n".ljust(length) + request, wait=1)
+    request = head(vault, len(QUESTION), "Connection: close\r\n") + QUESTION
+    said = vault.raw(bad + b"GET /healthz HTTP/1.1\r\n\r\n".ljust(length) + request)
     codes = [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]]
     assert codes == [b"401", b"200"] or codes == [b"401"]
 
@@ -254,7 +257,7 @@ def test_two_hundred_at_once_are_answered(vault):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG)
     assert results == [200] * 200
 
 
@@ -273,12 +276,11 @@ def test_stopping_finishes_what_was_taken(tmp_path):
     for thread in threads:
         thread.start()
     start.wait()
-    while len(results) < 200:
-        time.sleep(0.001)
+    until(lambda: len(results) >= 200, lambda: any(thread.is_alive() for thread in threads))
     served.app.stop()
     for thread in threads:
-        thread.join(20)
-    served.thread.join(20)
+        thread.join(HANG)
+    served.thread.join(HANG)
     assert set(results) == {200} and served.answered() == len(results)
     served.service.close()
 
@@ -294,7 +296,8 @@ def test_a_port_that_is_listened_on_is_not_given_twice():
 
 
 def settings(folder, **more):
-    said = {"folder": str(folder), "class": "demo", "data": "digits", "policy": None, "control": "c", "deadlines": {}}
+    said = {"folder": str(folder), "class": "demo", "data": "digits", "policy": None, "control": "c"}
+    said |= {"deadlines": {"header_seconds": HANG, "body_seconds": HANG}}  # a busy machine may be slow to ask
     return json.dumps(said | {"keys": {"ada": {"accepted": True}}} | more) + "\n"
 
 
@@ -320,7 +323,7 @@ def port_of(said):
 
 
 def ask(said, line=None, rows=1, **headers):
-    line = line or http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=20)
+    line = line or http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=HANG)
     body = json.dumps({"model": "digits-linear", "inputs": [[0.5] * 64] * rows})
     headers = {"Authorization": f"Bearer {said['keys']['ada']}", "Content-Type": "application/json", **headers}
     line.request("POST", "/v1/predict", body, headers)
@@ -335,7 +338,7 @@ def test_sigterm_finishes_what_was_taken_and_ends_well(tmp_path):
         answered, lock = [], threading.Lock()
 
         def one(who):
-            line, n = http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=20), 0
+            line, n = http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=HANG), 0
             with contextlib.suppress(OSError, http.client.HTTPException):
                 while ask(said, line, rows=16, **{"Idempotency-Key": f"{who}-{n}"}) == 200:
                     with lock:
@@ -345,12 +348,11 @@ def test_sigterm_finishes_what_was_taken_and_ends_well(tmp_path):
         threads = [threading.Thread(target=one, args=(who,)) for who in range(8)]
         for thread in threads:
             thread.start()
-        while len(answered) < 50:
-            time.sleep(0.005)
+        until(lambda: len(answered) >= 50, lambda: any(thread.is_alive() for thread in threads))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(HANG) == 0
         for thread in threads:
-            thread.join(20)
+            thread.join(HANG)
     db = sqlite3.connect(tmp_path / "vault.db")
     found = {name for (name,) in db.execute("SELECT request_id FROM requests WHERE status = 200")}
     db.close()
@@ -362,12 +364,12 @@ def test_as_many_idle_connections_as_there_are_files_do_not_stop_an_honest_clien
     """The child may hold 200 files; 400 connections that say nothing come, and keep coming."""
     command = ["bash", "-c", f"ulimit -n 200; exec {sys.executable} -m course_lib.vault.local"]
     with child(tmp_path, command) as (process, said):
-        kept = http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=20)
+        kept = http.client.HTTPConnection("127.0.0.1", port_of(said), timeout=HANG)
         idle, statuses = [], [ask(said, kept)]
         try:
             for _ in range(4):
                 for _ in range(100):
-                    idle.append(socket.create_connection(("127.0.0.1", port_of(said)), timeout=10))
+                    idle.append(socket.create_connection(("127.0.0.1", port_of(said)), timeout=HANG))
                 statuses.append(ask(said))
             assert statuses == [200] * 5 and process.poll() is None
             assert len(os.listdir(f"/proc/{process.pid}/fd")) < 200 if Path("/proc/self/fd").exists() else True
@@ -386,7 +388,7 @@ def test_where_no_file_is_left_it_recovers(tmp_path):
     with child(tmp_path) as (process, said):
         open_files = len(os.listdir(f"/proc/{process.pid}/fd"))
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (open_files + 20, open_files + 20))
-        idle = [socket.create_connection(("127.0.0.1", port_of(said)), timeout=10) for _ in range(60)]
+        idle = [socket.create_connection(("127.0.0.1", port_of(said)), timeout=HANG) for _ in range(60)]
         try:
             assert ask(said) == 200
         finally:
@@ -399,17 +401,14 @@ def test_where_no_file_is_left_it_recovers(tmp_path):
 def test_the_child_ends_when_its_parent_is_killed(tmp_path):
     code = (
         "import sys, time; from course_lib.vault.local import LocalVault; "
-        f"v = LocalVault(folder={str(tmp_path)!r}); print(v.process.pid, flush=True); time.sleep(60)"
+        f"v = LocalVault(folder={str(tmp_path)!r}); print(v.process.pid, flush=True); time.sleep(3600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     pid = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    give_up = time.monotonic() + 20
-    while time.monotonic() < give_up and alive(pid):
-        time.sleep(0.05)
-    assert not alive(pid)
+    until(lambda: not alive(pid))
 
 
 def alive(pid):

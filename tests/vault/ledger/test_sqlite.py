@@ -7,11 +7,15 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from course_lib.vault.ledger import Entry, Ledger, LedgerError
 from course_lib.vault.refusal import Refusal
+from tests.waiting import HANG
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def entry(key=1, rows=1, request_id=None, cohort="green", **settings):
@@ -111,7 +115,7 @@ def test_a_key_that_another_process_revoked_gets_nothing(book):
 def test_a_group_is_one_commit(book):
     b = book()
     gate, gone = threading.Event(), []
-    held = threading.Thread(target=lambda: b.ledger.writer.change(lambda db: gone.append(gate.wait(10))))
+    held = threading.Thread(target=lambda: b.ledger.writer.change(lambda db: gone.append(gate.wait(HANG))))
     held.start()
     for _ in range(700):
         b.ledger.record(entry())
@@ -261,7 +265,7 @@ def test_kill_9_in_mid_burst_loses_nothing_that_was_told(tmp_path):
     acknowledged = []
     for life in range(3):
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path), str(life)], stdout=subprocess.PIPE, text=True, cwd=os.getcwd()
+            [sys.executable, "-c", CHILD, str(tmp_path), str(life)], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         for _ in range(400):
             acknowledged.append(child.stdout.readline())

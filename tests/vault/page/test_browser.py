@@ -6,7 +6,6 @@ Pictures of every station are left in artefacts/browser/ (not kept by git).
 import itertools
 import re
 import threading
-import time
 from urllib.parse import urlparse
 
 import numpy as np
@@ -17,7 +16,8 @@ from playwright.sync_api import expect
 from course_lib.models import mlp
 from course_lib.vault.client import Refused
 from course_lib.vault.local import LocalVault
-from tests.browser import in_a_browser, picture
+from tests.browser import in_a_browser, new_page, picture
+from tests.waiting import HANG, until
 
 SCRIPT = "<script>alert(1)</script>"
 CLASS = [f"{colour}-{animal}" for animal in ("fox", "heron", "otter", "lark") for colour in ("amber", "blue", "calm")]
@@ -56,13 +56,13 @@ class AtWork:
     def end(self):
         self.over.set()
         for thread in self.threads:
-            thread.join(20)
+            thread.join(HANG)
 
 
 @pytest.fixture
 def vault():
     keys = {
-        name: {"cohort": ["red", "blue", "green"][i % 3], "budget": 5000} for i, name in enumerate([*CLASS, SCRIPT])
+        name: {"cohort": ["red", "blue", "green"][i % 3], "budget": 10**6} for i, name in enumerate([*CLASS, SCRIPT])
     }
     vault = LocalVault(keys=keys | {"teacher": {"scope": "instructor"}}, class_name="spring")
     vault.new_key("ada", accepted=False, cohort="red", budget=100)
@@ -78,7 +78,7 @@ class Watching:
         self.hosts, self.wrong, self.statuses = set(), [], []
 
     def open(self, address):
-        page = self.context.new_page()
+        page = new_page(self.context)
         page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
         page.on("response", lambda response: "/live/" in response.url and self.statuses.append(response.status))
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -88,12 +88,9 @@ class Watching:
         return page
 
 
-def in_time(page, happened, seconds=30):
-    """Whether it happened, waiting for it so long, while the pages go on."""
-    give_up = time.monotonic() + seconds
-    while not happened() and time.monotonic() < give_up:
-        page.wait_for_timeout(100)
-    return happened()
+def in_time(page, happened):
+    """What happened() gives, waited for while the pages go on."""
+    return until(happened, rest=lambda: page.wait_for_timeout(100))
 
 
 def answered(page):
@@ -102,15 +99,12 @@ def answered(page):
     return int(figure.inner_text().replace(",", ""))
 
 
-def moves(page, times=3, seconds=30):
-    """Whether the number of answered questions grows again and again, with nobody touching the page."""
-    seen, give_up = [answered(page)], time.monotonic() + seconds
-    while len(seen) <= times and time.monotonic() < give_up:
-        page.wait_for_timeout(200)
-        now = answered(page)
-        if now != seen[-1]:
-            seen.append(now)
-    return len(seen) > times and seen == sorted(seen)
+def moves(page, times=3):
+    """The number of answered questions grows again and again, with nobody touching the page."""
+    for _ in range(times):
+        before = answered(page)
+        assert before < in_time(page, lambda before=before: answered(page) != before and answered(page))
+    return True
 
 
 def solved(oracle, questions):
@@ -230,7 +224,7 @@ def test_a_class_at_work(browser, vault):
     desk.locator("#stop").press("Enter")
     desk.keyboard.press("Tab")
     desk.keyboard.press("Enter")
-    vault.process.wait(30)
+    vault.process.wait(HANG)
     expect(page.locator("#status")).to_contain_text("No answer")
     assert watching.wrong + teaching.wrong == []
     assert watching.hosts | teaching.hosts == {"127.0.0.1"}  # no request to another host

@@ -14,6 +14,7 @@ from course_lib.vault.refusal import Refusal
 from course_lib.vault.service import Service
 from tests.vault.asking import VICTIMS, ask, asking, mounted
 from tests.vault.world import Clock
+from tests.waiting import HANG
 
 SCRIPT = "<script>alert(1)</script>"
 OURS = {"origin": "http://localhost:8000"}
@@ -36,7 +37,7 @@ class World:
         self.stopped += 1
 
     def ask(self):
-        return self.service.ask(self.learner, "digits-linear", QUESTION).result(10)
+        return self.service.ask(self.learner, "digits-linear", QUESTION).result(HANG)
 
     def login(self, key=None, headers=OURS, **options):
         return ask(self.app, "POST", "/live/login", {"key": self.teacher if key is None else key}, headers, **options)
@@ -173,7 +174,7 @@ def test_everybody_s_state_has_pseudonyms_and_nothing_that_is_the_instructor_s(w
 
 def test_everybody_is_told_what_is_unusual_and_the_instructor_alone_where_the_line_is(world):
     world.service.set_policy("[monitor]\nvolume = 37\n")
-    world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 64, 0)).result(10)
+    world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 64, 0)).result(HANG)
     (told,) = [
         a
         for a in ask(world.app, "GET", "/live/state").json()["alarms"]
@@ -355,7 +356,7 @@ def test_the_instructor_lifts_an_alarm_after_a_look(world):
     world.service.set_policy('[monitor]\nvolume = 10\naction = "block"\nper = "key"\n')
     x = np.random.default_rng(0).uniform(size=(100, 64))
     with pytest.raises(Refusal, match="unusual"):
-        world.service.ask(world.learner, "digits-linear", x).result(10)
+        world.service.ask(world.learner, "digits-linear", x).result(HANG)
     headers = world.signed_in()
     assert ask(world.app, "GET", "/live/state").json()["keys"][0]["unusual"] == ["volume"]
     assert ask(world.app, "POST", "/live/lift", {"key": world.id(SCRIPT)}, headers).status == 200
@@ -383,7 +384,7 @@ def test_lifting_nobody_s_alarm_is_refused_and_nobody_is_pardoned(world, said, s
 def test_the_instructor_lifts_the_alarm_of_a_cohort_that_never_got_an_answer(world):
     world.service.set_policy('[monitor]\nvolume = 10\naction = "block"\nper = "cohort"\n')
     with pytest.raises(Refusal, match="unusual"):
-        world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 100, 0)).result(10)
+        world.service.ask(world.learner, "digits-linear", np.repeat(QUESTION, 100, 0)).result(HANG)
     assert ask(world.app, "POST", "/live/lift", {"cohort": "red"}, world.signed_in()).status == 200
     assert world.ask().usage["spent"] == 1
 

@@ -6,6 +6,7 @@ import pytest
 from course_lib.vault.honest import false_alarms
 from course_lib.vault.watch import STATISTICS
 from tests.vault.world import PICTURES, TOY
+from tests.waiting import HANG
 
 ODD = PICTURES + 5  # like no picture that the monitor knows
 ONLY_ODD = "volume = 0\ncoverage = 0\nprada_delta = 0\nduplicate_share = 0\nood_share = 0.5\n"
@@ -40,7 +41,7 @@ def test_an_alarm_says_unusual_and_how_often_honest_users_look_so(world, monkeyp
     monkeypatch.setitem(TOY, "toy", TOY["toy"]._replace(honest=honest))
     w = world(policy("block"))
     ask_odd(w, 99)
-    refusal = w.service.ask(w.token, "toy", ODD[:1]).exception(timeout=5)
+    refusal = w.service.ask(w.token, "toy", ODD[:1]).exception(HANG)
     assert refusal.status == 403 and refusal.type == "unusual" and refusal.retry_after is None
     alarm = w.service.snapshot()["alarms"][0]
     assert "known picture: high)" in refusal.detail and "0.5" not in refusal.detail  # the line is the teacher's
