@@ -97,13 +97,17 @@ def test_conda_gets_this_python_and_these_packages():
 
 
 def test_the_pip_section_for_conda_resolves(tmp_path):
+    """In a copy, since pip leaves a folder beside the project that it looks at."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-LESSONS"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "course_lib", tmp_path / "course_lib", ignore=shutil.ignore_patterns("__pycache__"))
     asked = tmp_path / "requirements.txt"
     lines = "\n".join(CONDA[2]["pip"]).replace("constraints.txt", str(ROOT / "constraints.txt"))
     asked.write_text(lines, encoding="utf-8")  # conda writes this file beside environment.yml
     report = tmp_path / "report.json"
     options = "--dry-run --quiet --retries=1 --timeout=15".split()
     command = [sys.executable, "-m", "pip", "install", *options, f"--report={report}", "-r", asked]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3 * HANG)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=3 * HANG)
     if done.returncode and "could not be reached" in packages.why(done.stderr):
         pytest.skip("the package index cannot be reached from here")
     assert done.returncode == 0, done.stderr
