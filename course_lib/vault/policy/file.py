@@ -6,7 +6,14 @@ import tomllib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+from course_lib.files import cut, quoted
 from course_lib.vault.policy.settings import SECTIONS, Policy
+
+DEEPEST = 8  # brackets within brackets; a policy needs one
+# TOML's texts in quotes, and its comments: what is in there opens no bracket. One that is not closed goes on to the end.
+NOT_A_BRACKET = re.compile(
+    r""""{3}(?:[^\\]|\\.)*?(?:"{3}|\Z)|\'{3}.*?(?:\'{3}|\Z)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|#[^\n]*""", re.S
+)
 
 
 class PolicyError(ValueError):
@@ -35,6 +42,8 @@ def load(path):
 def parse(text):
     """The policy in a text; what it does not say is as in Policy(). Raises PolicyError with the line."""
     try:
+        if _depth(text) > DEEPEST:
+            raise RecursionError  # where Python would give up depends on who called us
         return _parsed(text)
     except PolicyError:
         raise
@@ -44,19 +53,28 @@ def parse(text):
         ) from None
 
 
+def _depth(text):
+    """How many brackets are open at a time, at most."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[][{}]", NOT_A_BRACKET.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _parsed(text):
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         line = place[1] if place else text.count("\n") + 1
-        sentence = f"line {line}: this is not TOML: {str(error).partition(' (at')[0]}"
+        sentence = f"line {line}: this is not TOML: {cut(str(error).partition(' (at')[0])}"
         raise PolicyError(sentence, int(line)) from None
     parts = {}
     for name, section in table.items():
         where = _Where(text, name)
         if name not in SECTIONS:
-            raise where.error(f"there is no section [{name}]{_did_you_mean(name, SECTIONS)}", SECTIONS)
+            raise where.error(f"there is no section [{cut(name)}]{_did_you_mean(name, SECTIONS)}", SECTIONS)
         parts[name] = _filled(getattr(Policy(), name), section, where)
     return Policy(**parts, text=text)
 
@@ -107,12 +125,12 @@ class _Where:
 def _filled(default, table, where, prefix=""):
     """A section like `default` with what the table says."""
     if not isinstance(table, dict):
-        raise where.error(f"{prefix or where.section} takes names and values; got {table!r}", prefix)
+        raise where.error(f"{prefix or where.section} takes names and values; got {quoted(table)}", prefix)
     known = {f.name: f for f in fields(default)}
     values = {}
     for name, value in table.items():
         if name not in known:
-            raise where.error(f"[{where.section}] has no {name}{_did_you_mean(name, known)}", name)
+            raise where.error(f"[{where.section}] has no {cut(name)}{_did_you_mean(name, known)}", name)
         now = getattr(default, name)
         values[name] = _filled(now, value, where, name) if is_dataclass(now) else _checked(known[name], value, where)
     return replace(default, **values)
@@ -124,13 +142,13 @@ def _checked(f, value, where):
         value = float(value)
     names = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
     if type(value) is not kind:
-        raise where.error(f"{f.name} takes {names[kind]}; got {_toml(value)}", f.name)
+        raise where.error(f"{f.name} takes {names[kind]}; got {cut(_toml(value))}", f.name)
     if low is not None and not low <= value <= high:
-        raise where.error(f"{f.name} takes {names[kind]} from {low:g} to {high:g}; got {value}", f.name)
+        raise where.error(f"{f.name} takes {names[kind]} from {low:g} to {high:g}; got {cut(str(value))}", f.name)
     choices = f.metadata.get("choices")
     if choices and value not in choices:
         raise where.error(
-            f"{f.name} is one of {', '.join(choices)}; got {value!r}{_did_you_mean(value, choices)}", f.name
+            f"{f.name} is one of {', '.join(choices)}; got {quoted(value)}{_did_you_mean(value, choices)}", f.name
         )
     return value
 
@@ -145,4 +163,4 @@ def _toml(value):
         return "{ " + ", ".join(f"{f.name} = {_toml(getattr(value, f.name))}" for f in fields(value)) + " }"
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{value}"' if isinstance(value, str) else quoted(value)

@@ -220,7 +220,7 @@ TOO_LARGE = "1" + "0" * 400
         (b'{"model": "toy", "inputs": "AAAAAAAAAAA=", "shape": [-1, -1]}', 422, "shape"),
         (b'{"model": "toy", "inputs": "AAAAAAAA+H8=", "shape": [1, 1]}', 422, "NaN"),
         (f'{{"model": "toy", "inputs": "AAAA", "shape": [1000, {"9" * 4300}]}}'.encode(), 422, "`shape`"),
-        (b'{"model": "toy", "inputs": "AAAA", "shape": [' + b"[" * 900 + b"]" * 900 + b"]}", 422, "something else"),
+        (b'{"model": "toy", "inputs": "AAAA", "shape": [' + b"[" * 20 + b"]" * 20 + b"]}", 422, "something else"),
         (b'{"model": "toy", "inputs": [1, 2, 3, 4], "shape": [1, 4]}', 422, "'shape' came"),
     ],
 )

@@ -1,6 +1,7 @@
 """The policy file: what it says is in force, what is wrong in it is said with its line."""
 
 import dataclasses
+import sys
 
 import pytest
 
@@ -67,14 +68,47 @@ def test_what_is_wrong_is_said_with_its_line(text, line, sentence):
     assert error.value.line == line and str(error.value).startswith(f"line {line}: ")
 
 
+@pytest.fixture(params=[1, 20])
+def room(request):
+    """Python with its usual stack, and with one so high that it reads thousands of brackets."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(request.param * usual)
+    yield
+    sys.setrecursionlimit(usual)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["a=" + "[" * 3000, "a=" + "{a=" * 3000, "output = " + "[" * 900 + "]" * 900]
+    [before + "[" * deep + after for deep in (9, 900, 3000) for before, after in (("a=", ""), ("output = [", "]"))]
+    + ["a=" + "{a=" * 3000, 'a = "[" # [\nb = ' + "[" * 9 + "]" * 9]
     + [f"[monitor]\nood_share = {'9' * digits}" for digits in (400, 5000)],
 )
-def test_what_python_itself_cannot_hold_is_told_in_a_sentence_too(text):
-    with pytest.raises(PolicyError, match="short numbers and a few brackets"):
+def test_what_no_setting_needs_is_told_in_a_sentence_too_however_deep_the_stack_is(text, room):
+    with pytest.raises(PolicyError, match="short numbers and a few brackets") as error:
         parse(text)
+    assert len(str(error.value)) < 100
+
+
+def test_brackets_in_texts_and_comments_open_nothing():
+    who = ["'[[[[[[[[['", '"[[[[[[[[[\\""', '"""\n[[[[[[[[[\n"""', "'''[[[[[[[[['''"]
+    for text in who:
+        assert parse(f"[identity]\nwho = {text}  # [[[[[[[[[").identity.who.count("[") == 9
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"[{LONG}]", f"[output]\n{LONG} = 1", f'[output]\nkind = "{LONG}"', f'[output]\ndecimals = "{LONG}"']
+    + [f'output = "{LONG}"', f"[output]\ndecimals = 1{'0' * 3000}", f"[output]\ndecimals = [{'1, ' * 3000}]"]
+    + [f"output = [{'1, ' * 3000}]", f"{LONG} = 1\n{LONG} = 1", f"[output]\ndecimals.{'a.' * 3000}a = 1"],
+    ids=lambda text: text[:30],
+)
+def test_an_error_quotes_no_more_than_a_line_of_the_policy(text):
+    with pytest.raises(PolicyError, match=r"^line \d: ") as error:
+        parse(text)
+    assert len(str(error.value)) < 250 and "\n" not in str(error.value)
 
 
 def test_a_file_is_named_in_its_error(tmp_path):
