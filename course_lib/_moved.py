@@ -53,7 +53,7 @@ class Moved(types.ModuleType):
                 _tell(f"{self.__name__}.{name} is now {room}.{name}: import it from {room}.")
                 setattr(self, name, value)  # told once
                 return value
-        raise AttributeError(f"{self.__name__} has moved to {' and '.join(files)}, where there is no {name!r}")
+        raise AttributeError(f"{self.__name__} has moved to {' and '.join(files)}, where there is no {name!r:.80}")
 
 
 def _shortest(file, name, value):

@@ -1,4 +1,7 @@
-"""Files that the course writes: where they go, and how a file is whole or not there at all. Standard library alone."""
+"""Files that the course writes: where they go, and how a file is whole or not there at all; and what an error quotes.
+
+Standard library alone.
+"""
 
 import contextlib
 import os
@@ -15,6 +18,20 @@ class DataError(Exception):
 
     def _render_traceback_(self):
         return [f"DataError: {self}"]  # IPython shows this line in place of a traceback through our code
+
+
+def cut(text, most=80):
+    """The text in one line of at most so many characters; what was longer ends in "..."."""
+    line = " ".join(part.strip() for part in text[: 4 * most].splitlines())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 3]}..."
+
+
+def quoted(value, most=80):
+    """What came, as Python writes it, cut: an error says what came, and never all of it."""
+    try:
+        return cut(repr(value), most)
+    except (RecursionError, ValueError):  # deeper than Python writes, or a whole number of thousands of digits
+        return f"{type(value).__name__} ..."
 
 
 def data_folder(folder=None):

@@ -50,7 +50,9 @@ def explore(draw, **controls):
         return
     for name, control in controls.items():
         if not (hasattr(control, "value") and hasattr(control, "observe")):
-            raise TypeError(f"{name} must be a control, such as slider({name!r}, 0, 10, 1); got {control!r}")
+            raise TypeError(
+                f"{name} must be a control, such as slider('{name}', 0, 10, 1); got {type(control).__name__}"
+            )
         control.description = control.description or name
 
     def page():
@@ -129,7 +131,7 @@ def choose(question, options, answer, line="", text="", page=""):
 
 def _picture(fig, alt):
     if not (isinstance(alt, str) and alt.strip()):
-        raise ValueError(f"a picture needs an alt text that says what it shows, with its values; got {alt!r}")
+        raise ValueError(f"a picture needs an alt text that says what it shows, with its values; got {alt!r:.80}")
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 
 from course_lib.checks import exercise
+from course_lib.files import quoted
 
 
 class NoSuchExercise(ValueError):
@@ -22,7 +23,7 @@ def find(number):
         there = importlib.import_module(name).EXERCISES
     if str(number) not in there:
         have = f"those of lesson {lesson} are {', '.join(there)}" if there else 'they are named like "1.2"'
-        raise NoSuchExercise(f"There is no exercise {number!r}; {have}.")
+        raise NoSuchExercise(f"There is no exercise {quoted(number)}; {have}.")
     return there[str(number)]
 
 

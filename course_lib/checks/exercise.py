@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.checks import trial
+from course_lib.files import quoted
 
 SECONDS_PER_CHECK = 10  # an answer that takes longer is interrupted
 
@@ -126,7 +127,7 @@ def hint(exercise, which=None):
     shown = _read(exercise.number).get("hints", 0)
     which = min(shown + 1, there) if which is None else which
     if which not in range(1, there + 1):
-        sentence = f"there are hints 1 to {there}, and you asked for {which!r}." if there else "there is no hint."
+        sentence = f"there are hints 1 to {there}, and you asked for {quoted(which)}." if there else "there is no hint."
         return _say("hint", f"Exercise {exercise.number}", sentence)
     if which > shown:
         _write(exercise.number, hints=which)

@@ -12,6 +12,7 @@ course vault ...      a model behind keys, limits and a ledger: serve it, look a
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from course_lib.command import train as training
 from course_lib.command.refused import Refused
 from course_lib.command.vault import verbs
 from course_lib.files import ROOT as HERE
+from course_lib.files import cut
 
 
 def main(arguments):
@@ -40,9 +42,17 @@ def main(arguments):
         return 130
 
 
-def run(arguments):
-    """Read the arguments, a list of words, and do what they ask; returns the exit code, or None for 0."""
-    parser = argparse.ArgumentParser(prog="course", description="Distillation, hands on.", allow_abbrev=False)
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose errors quote no more than a line of what was typed."""
+
+    def error(self, message):
+        """Say it in short, and end."""
+        super().error(re.sub(r"'(?:[^'\\]|\\.){80,}'|\S{80,}", lambda long: cut(long[0]), message))
+
+
+def parser():
+    """All that can be typed after `course`; also what the command lines in the course's pages are held against."""
+    parser = Parser(prog="course", description="Distillation, hands on.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     lab = commands.add_parser(
@@ -69,10 +79,17 @@ def run(arguments):
     reset = commands.add_parser("reset", help="begin a lesson anew; the old one is kept under a dated name")
     reset.add_argument("lesson", help="its number")
     verbs.add_to(commands)
+    return parser
 
-    options, others = parser.parse_known_args(arguments)
+
+def run(arguments):
+    """Read the arguments, a list of words, and do what they ask; returns the exit code, or None for 0."""
+    course = parser()
+    options, others = course.parse_known_args(arguments)
     if others and options.command != "lab":
-        parser.error(f"course {options.command} does not know {' '.join(others)}; see course {options.command} --help")
+        course.error(
+            f"course {options.command} does not know {cut(' '.join(others))}; see course {options.command} --help"
+        )
 
     if options.command == "doctor":
         moved = hand_over(environment.python_there(HERE), HERE, arguments)  # the Python that runs the lessons

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from course_lib.command import workspace
 from course_lib.command.refused import Refused
-from course_lib.files import whole
+from course_lib.files import quoted, whole
 
 SETTINGS = Path(__file__).resolve().parent / "_jupyter"
 FIRST_PORT, PATIENCE_SECONDS = 8888, 60
@@ -53,7 +53,9 @@ def find_lesson(root, number):
     found = [name for name in names if number is None or name[:2] == number.zfill(2)]
     if not found:
         have = ", ".join(name[:2] for name in names) or "none: lessons/ is empty"
-        raise Refused(f"A lesson's number was expected; {number or 'none'!r} came. The lessons that are here: {have}.")
+        raise Refused(
+            f"A lesson's number was expected; {quoted(number or 'none')} came. The lessons that are here: {have}."
+        )
     return found[0]
 
 
@@ -66,10 +68,11 @@ def free_port(asked):
             try:
                 door.bind(("127.0.0.1", port))
                 return port
-            except OSError:
+            except (OSError, OverflowError):  # taken, or no port at all
                 continue
     if asked:
-        raise Refused(f"Port {asked} was asked for, and another program has it. Ask for another, or leave --port away.")
+        said = f"Port {quoted(asked)} was asked for, and another program has it, or it is no port."
+        raise Refused(f"{said} Ask for another, or leave --port away.")
     raise Refused(f"No free port from {FIRST_PORT} to {FIRST_PORT + 99}. Name a free one with --port.")
 
 

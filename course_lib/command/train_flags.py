@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from course_lib.files import quoted
+
 DEFAULTS = {"teacher": ("resnet9", 1), "student": ("resnet8", 3), "alone": ("resnet8", 3)}  # role: network, seeds
 
 
@@ -72,4 +74,4 @@ def _number(text, kind, fits, words):
             return kind(text)
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{words} was expected; {text!r} came")
+    raise argparse.ArgumentTypeError(f"{words} was expected; {quoted(text)} came")

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.data import sets
+from course_lib.files import quoted
 
 __all__ = ["Shares", "copies", "judge_set", "shares"]
 
@@ -58,7 +59,7 @@ def copies(x, n, seed):
             f"copies are made of pictures (N, channels, height, width) as floats; got {x.dtype} {tuple(x.shape)}"
         )
     if n < 1:
-        raise ValueError(f"how many copies? n is a whole number above 0; got {n}")
+        raise ValueError(f"how many copies? n is a whole number above 0; got {quoted(n)}")
     turns, chances = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     base = np.concatenate([turns.permutation(len(x)) for _ in range(-(-n // len(x)))])[:n]
     right, down, turn, scale = chances.random((n, 4)).T  # each in [0, 1)

@@ -13,7 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from course_lib.files import DataError
+from course_lib.files import DataError, cut
 from course_lib.progress_line import Progress
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # the disk, or our share of it
@@ -103,7 +103,7 @@ def _from_mirror(url, part, md5, patience):
         try:
             whole = _stream(url, part, patience)
         except HTTPError as error:
-            return f"HTTP {error.code} {error.reason}"
+            return f"HTTP {error.code} {cut(str(error.reason))}"
         except (OSError, HTTPException) as error:
             if getattr(error, "errno", None) in FULL:
                 part.write_bytes(b"")  # a full disk would also keep the learner's notebook from being saved
@@ -158,4 +158,4 @@ def _words(error, patience):
         return f"silent for {patience:g} s"
     if isinstance(reason, ssl.SSLCertVerificationError):
         return f"{reason.verify_message} (on a Mac: run 'Install Certificates.command' in Applications/Python)"
-    return str(getattr(reason, "strerror", None) or reason) or type(reason).__name__
+    return cut(str(getattr(reason, "strerror", None) or reason)) or type(reason).__name__

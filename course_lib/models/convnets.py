@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_lib.files import quoted
+
 FAMILIAR = ("resnet8", "resnet20", "resnet56", "resnet8x4", "resnet32x4", "resnet9", "resnet9-16")
 TORCHVISION = tuple(
     f"torchvision/{name}" for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "mobilenet_v3_large")
@@ -87,7 +89,9 @@ def resnet(depth=20, widths=(16, 16, 32, 64), classes=10, channels=3, seed=0):
     "32x4" of the distillation literature are resnet(8, (32, 64, 128, 256)) and resnet(32, (32, 64, 128, 256)).
     """
     if (depth - 2) % 6 or depth < 8:
-        raise ValueError(f"a ResNet of this kind has 6n + 2 layers: 8, 14, 20, 32, 56, 110; depth came as {depth}")
+        raise ValueError(
+            f"a ResNet of this kind has 6n + 2 layers: 8, 14, 20, 32, 56, 110; depth came as {quoted(depth)}"
+        )
     with _seeded(seed):
         layers = [Normalise(channels), conv(channels, widths[0]), nn.ReLU()]
         c_in = widths[0]
@@ -143,7 +147,7 @@ def network(name, classes=10, channels=3, seed=0):
         return _torchvision(name.removeprefix("torchvision/"), classes, channels, seed)
     near = difflib.get_close_matches(name, (*FAMILIAR, *TORCHVISION), n=1)
     raise ValueError(
-        f"no network is called {name!r}; "
+        f"no network is called {quoted(name)}; "
         + (f"did you mean {near[0]!r}? " if near else "")
         + f"There are {', '.join(FAMILIAR)} and their like, and {', '.join(TORCHVISION)}"
     )

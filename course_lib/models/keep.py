@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from course_lib.files import keep_folder, whole
+from course_lib.files import cut, keep_folder, whole
 
 
 def state_hash(model):
@@ -29,7 +29,7 @@ def load(path, model):
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} holds the weights of another model than this one. {error}") from None
+        raise ValueError(f"{path} holds the weights of another model than this one. {cut(str(error), 200)}") from None
     return model.eval()
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from course_lib.files import quoted
+
 
 def mlp(*widths, dropout=0.0, seed=0):
     """A plain network of the given widths, mlp(64, 16, 10) say: pictures (B, ...) of 64 numbers in, logits (B, 10) out.
@@ -10,7 +12,9 @@ def mlp(*widths, dropout=0.0, seed=0):
     The initial weights are a function of the seed; no other random number is touched.
     """
     if len(widths) < 2:
-        raise ValueError(f"mlp takes at least two widths, what goes in and what comes out: mlp(64, 10); got {widths}")
+        raise ValueError(
+            f"mlp takes at least two widths, what goes in and what comes out: mlp(64, 10); got {quoted(widths)}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = [nn.Flatten()]

@@ -7,6 +7,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from course_lib.files import quoted
 from course_lib.measure import Estimate
 from course_lib.plots.labels import label
 
@@ -99,7 +100,7 @@ def lines(x, named, xlabel, ylabel, ax=None):
     for name, (colour, marker) in looks(named).items():
         ys = list(named[name])
         if len(ys) != len(x):
-            raise ValueError(f"expected one number for each of the {len(x)} values of x; {name!r} has {len(ys)}")
+            raise ValueError(f"expected one number for each of the {len(x)} values of x; {quoted(name)} has {len(ys)}")
         value = [float(getattr(y, "value", y)) for y in ys]
         line = "--" if colour in colours else "-"
         colours.append(colour)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from course_lib.files import whole
+from course_lib.files import cut, whole
 
 
 class OtherTraining(ValueError):
@@ -47,7 +47,9 @@ def load(path, settings, model, optimiser):
         raise OtherTraining(f"{path} is damaged or is no checkpoint; delete it and start again") from error
     other = [name for name in {**settings, **there} if settings.get(name) != there.get(name)]
     if other:
-        told = "; ".join(f"{name}: {there.get(name)} there, {settings.get(name)} here" for name in other)
+        told = "; ".join(
+            f"{name}: {cut(str(there.get(name)))} there, {cut(str(settings.get(name)))} here" for name in other
+        )
         learned = " Has this model learned since? Build it anew, with its seed." if "model" in other else ""
         raise OtherTraining(
             f"{path} belongs to another training ({told}).{learned} Give another path, or delete the file to start anew"

@@ -7,6 +7,8 @@ import traceback
 import torch
 from torch import nn
 
+from course_lib.files import cut, quoted
+
 INDEPENDENT = (
     "the loss does not depend on the student, so there is nothing to learn from it. Does it use the logits that it is "
     "given first? Are they detached, or compared with themselves?"
@@ -54,7 +56,7 @@ def autocast(device, precision):
     torch.backends.cudnn.allow_tf32 is False.
     """
     if precision not in ("float32", "bfloat16"):
-        raise ValueError(f'precision is "float32" or "bfloat16"; it came as {precision!r}')
+        raise ValueError(f'precision is "float32" or "bfloat16"; it came as {quoted(precision)}')
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -92,14 +94,18 @@ def checked_data(data, loss, epochs, batch_size):
         shapes = ", ".join(str(tuple(t.shape) if isinstance(t, torch.Tensor) else (len(t),)) for t in sized)
         raise ValueError(f"x and its targets have one row per example, at least one; they came as {shapes}")
     if not isinstance(epochs, int) or epochs < 0 or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"epochs is a whole number from 0, batch_size one from 1; got {epochs} and {batch_size}")
+        raise ValueError(
+            f"epochs is a whole number from 0, batch_size one from 1; got {quoted(epochs)} and {quoted(batch_size)}"
+        )
     with contextlib.suppress(ValueError):  # some built-in functions have no signature to look at
         signature = inspect.signature(loss)
         try:
             signature.bind(*data)
         except TypeError:
             given = count(len(data) - 1, "target")
-            raise TypeError(f"the loss is called with the logits and {given}, but it takes {signature}") from None
+            raise TypeError(
+                f"the loss is called with the logits and {given}, but it takes {cut(str(signature))}"
+            ) from None
     for i, t in enumerate(data):
         if isinstance(t, torch.Tensor) and t.device != data[0].device:
             raise ValueError(
@@ -112,7 +118,7 @@ def checked_rows(rows, seeds, data):
     """rows as (S, n) on the data's device; every row for every seed if none are given."""
     n = len(data[0])
     if not isinstance(seeds, int) or seeds < 1:
-        raise ValueError(f"seeds is how many students to train, a whole number from 1; got {seeds}")
+        raise ValueError(f"seeds is how many students to train, a whole number from 1; got {quoted(seeds)}")
     if rows is None:
         return torch.arange(n, device=data[0].device).expand(seeds, n)
     if not isinstance(rows, torch.Tensor) or rows.dtype != torch.int64 or rows.dim() != 2 or len(rows) != seeds:

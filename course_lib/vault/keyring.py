@@ -12,6 +12,7 @@ import threading
 import zlib
 from dataclasses import dataclass
 
+from course_lib.files import quoted
 from course_lib.vault.refusal import Refusal, revoked
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -36,7 +37,9 @@ TEXT = "\n".join(f"{number}. {rule}" for number, rule in enumerate(RULES, 1))
 def new_token(class_name):
     """A fresh key for a class."""
     if not CLASS_NAME.fullmatch(class_name):
-        raise ValueError(f"a class is called by 1 to 32 of a-z, 0-9 and -, such as autumn-2026; got {class_name!r}")
+        raise ValueError(
+            f"a class is called by 1 to 32 of a-z, 0-9 and -, such as autumn-2026; got {quoted(class_name)}"
+        )
     body = f"vk_{class_name}_{''.join(secrets.choice(ALPHABET) for _ in range(LENGTH))}"
     return f"{body}_{checksum(body)}"
 
@@ -92,7 +95,7 @@ class Key:
 def check_name(what, value):
     """A ValueError, in words, where it is no name of a pseudonym or a cohort."""
     if not isinstance(value, str) or not 0 < len(value.strip()) <= 64 or not value.isprintable():
-        raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {value!r}")
+        raise ValueError(f"{what} is a text of 1 to 64 printable characters; got {quoted(value)}")
 
 
 class Keyring:
@@ -127,11 +130,13 @@ class Keyring:
         check_name("a pseudonym", pseudonym)
         check_name("a cohort", cohort)
         if not scope or set(scope.split()) - set(SCOPES):
-            raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {scope!r}")
+            raise ValueError(f"a scope is one or several of {', '.join(SCOPES)}; got {quoted(scope)}")
         if budget is not None and (
             not isinstance(budget, int) or isinstance(budget, bool) or not 0 <= budget <= LARGEST_BUDGET
         ):
-            raise ValueError(f"a budget is a whole number of rows up to {LARGEST_BUDGET:,}, or None; got {budget!r}")
+            raise ValueError(
+                f"a budget is a whole number of rows up to {LARGEST_BUDGET:,}, or None; got {quoted(budget)}"
+            )
         with self.making:
             live = [k for k in list(self.by_id.values()) if k.pseudonym == pseudonym and k.revoked is None]
             live = [k for k in live if k.expires is None or now < k.expires]
@@ -152,7 +157,7 @@ class Keyring:
     def get(self, key_id):
         """The key with that id. Raises KeyError, in words."""
         if key_id not in self.by_id:
-            raise KeyError(f"there is no key {key_id!r}; there are {len(self.by_id)}")
+            raise KeyError(f"there is no key {quoted(key_id)}; there are {len(self.by_id)}")
         return self.by_id[key_id]
 
     def forget(self, pseudonym):

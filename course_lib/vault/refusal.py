@@ -2,6 +2,8 @@
 
 import math
 
+from course_lib.files import quoted
+
 PAUSE = 5  # seconds after which a client may try a paused, closing or full vault again
 TITLES = {
     401: "Who is asking?",
@@ -44,7 +46,7 @@ def no_rules():
 
 def no_model(model, models):
     """404: model is none of `models`, their names."""
-    return Refusal(404, f"there is no model {str(model)[:64]!r}; there are {', '.join(models)}", "no-model")
+    return Refusal(404, f"there is no model {quoted(str(model))}; there are {', '.join(models)}", "no-model")
 
 
 def malformed(d, came):

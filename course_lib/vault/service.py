@@ -6,7 +6,7 @@ import secrets
 import time
 from pathlib import Path
 
-from course_lib.files import whole
+from course_lib.files import quoted, whole
 from course_lib.vault import policy, refusal, state
 from course_lib.vault.door import Door
 from course_lib.vault.honest import rate
@@ -144,7 +144,7 @@ class Service:
     def end_in(self, hours):
         """What new_key takes as `expires`: so many hours from now, by the vault's clock. Raises ValueError."""
         if not 0 < hours <= MOST_HOURS:
-            raise ValueError(f"hours are more than 0, and {MOST_HOURS:,} at most; got {hours:g}")
+            raise ValueError(f"hours are more than 0, and {MOST_HOURS:,} at most; got {quoted(hours)}")
         return self.clock() + 3600 * hours
 
     def set_end(self, at):
@@ -181,7 +181,7 @@ class Service:
         Raises KeyError, in words, where no key has that name: a slip of the pen must not look done.
         """
         if not self.ledger.forget(pseudonym, self.clock()):
-            raise KeyError(f"no key belongs to {pseudonym!r}; the page has every name, as it is written")
+            raise KeyError(f"no key belongs to {quoted(pseudonym)}; the page has every name, as it is written")
         self.keyring.forget(pseudonym)
 
     def pardon(self, key_id=None, cohort=None):

@@ -4,12 +4,13 @@ import sys
 
 from course_lib.command.environment import Refused
 from course_lib.command.vault.folder import instructor
+from course_lib.files import quoted
 
 
 def new(options, folder):
     """course vault key new: one key, or --count of them, printed once each as NAME, tab, key."""
     if not 1 <= options.count <= 1000:
-        raise Refused(f"--count takes a number of keys from 1 to 1,000; got {options.count}. No key was made.")
+        raise Refused(f"--count takes a number of keys from 1 to 1,000; got {quoted(options.count)}. No key was made.")
     check_hours(options.hours, "No key was made.")
     names = [options.pseudonym]
     if options.count > 1:
@@ -68,7 +69,7 @@ def expire(options, folder):
     """course vault key expire: every learner's key of the class ends now."""
     with instructor(folder) as tell:
         name = tell("expire", {})["class"]
-    print(f"The keys of the class {name!r} have ended.")
+    print(f"The keys of the class {quoted(name)} have ended.")
     return 0
 
 
@@ -79,7 +80,7 @@ def keys_of(tell, who):
         key["id"] for key in keys if str(key["id"]) == who
     ]
     if not found:
-        raise Refused(f"No key has the pseudonym or the number {who!r}; see: python -m course_lib vault key list")
+        raise Refused(f"No key has the pseudonym or the number {quoted(who)}; see: python -m course_lib vault key list")
     return found
 
 

@@ -6,6 +6,7 @@ import secrets
 
 from course_lib.command.environment import Refused
 from course_lib.command.vault.folder import NOTE, carried, write_note
+from course_lib.files import quoted
 
 PORT, PORTS = 8700, 100
 
@@ -53,7 +54,7 @@ def open_door(options, serve):
     except (OSError, OverflowError) as error:
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
         why = "another program has it" if taken else f"the system says: {getattr(error, 'strerror', None) or error}"
-        raise Refused(f"Port {port} was asked for, and {why}. Ask for another, or leave --port away.") from None
+        raise Refused(f"Port {quoted(port)} was asked for, and {why}. Ask for another, or leave --port away.") from None
 
 
 def first_keys(service):

@@ -18,6 +18,7 @@ from course_lib.command.vault import keys
 from course_lib.command.vault.folder import carried, instructor, no_ledger, opened
 from course_lib.command.vault.keys import check_hours, columns
 from course_lib.command.vault.serving import PORT, serve
+from course_lib.files import cut
 
 
 def add_to(commands):
@@ -83,7 +84,7 @@ def one_worker(text):
     """The number that --workers takes, which is 1; another is told why."""
     if text != "1":
         raise argparse.ArgumentTypeError(
-            f"one process serves a class, because one process writes its ledger and keeps its limits; {text} were asked for. "
+            f"one process serves a class, because one process writes its ledger and keeps its limits; {cut(text)} were asked for. "
             "Leave --workers away: one process answers a class of forty."
         )
     return 1

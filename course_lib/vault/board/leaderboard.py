@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from course_lib import measure
 from course_lib.data import arena
+from course_lib.files import quoted
 from course_lib.vault.board import submission
 from course_lib.vault.honest import honest_cost
 from course_lib.vault.http import response
@@ -66,7 +67,7 @@ class Leaderboard:
         if key.accepted_rules is None:
             raise Refusal(403, "first read and accept the rules: GET /v1/rules, then POST /v1/rules/accept", "rules")
         if model not in self.service.victims:
-            raise Refusal(404, f"the models are {', '.join(self.service.victims)}; got {str(model)[:40]!r}", "no-model")
+            raise Refusal(404, f"the models are {', '.join(self.service.victims)}; got {quoted(model)}", "no-model")
         digest = hashlib.sha256(body).hexdigest()
         with self.lock:  # one at a time: scoring takes a processor that the class is using
             tries = self._tries(key.pseudonym, self.service.clock())

@@ -10,6 +10,8 @@ import zipfile
 
 import numpy as np
 
+from course_lib.files import cut, quoted
+
 ARCHITECTURES = {  # name: the widths between what goes in and what comes out
     "linear": (),
     "mlp-16": (16,),
@@ -70,7 +72,7 @@ def _place(file):
     """(layer, "weight" or "bias") of a name such as 1.weight.npy; weight.npy alone is of layer 0."""
     match = MADE_OF.fullmatch(file.filename)
     if not match:
-        raise NotASubmission(f"an array is called 1.weight or 1.bias, as torch names them; got {file.filename[:40]!r}")
+        raise NotASubmission(f"an array is called 1.weight or 1.bias, as torch names them; got {quoted(file.filename)}")
     return int(match[1] or 0), match[2]
 
 
@@ -85,17 +87,17 @@ def _array(archive, file, largest):
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, by_columns, dtype = read(content, max_header_size=HEADER_BYTES)
     except Exception:  # whatever else a header may hold
-        raise NotASubmission(f"{file.filename} is no array that numpy wrote") from None
+        raise NotASubmission(f"{cut(file.filename)} is no array that numpy wrote") from None
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
-        raise NotASubmission(f"{file.filename} holds {dtype}; expected float32 or float64")
+        raise NotASubmission(f"{cut(file.filename)} holds {cut(str(dtype))}; expected float32 or float64")
     if len(shape) not in (1, 2) or any(not 1 <= n <= 4096 for n in shape) or np.prod(shape) > largest:
-        raise NotASubmission(f"{file.filename} has shape {str(shape)[:60]}; expected that of a listed network")
+        raise NotASubmission(f"{cut(file.filename)} has shape {cut(str(shape))}; expected that of a listed network")
     values = content.read()
     if len(values) != np.prod(shape) * dtype.itemsize:
-        raise NotASubmission(f"{file.filename} holds more or fewer numbers than its shape {shape} says")
+        raise NotASubmission(f"{cut(file.filename)} holds more or fewer numbers than its shape {shape} says")
     array = np.frombuffer(values, dtype).reshape(shape, order="F" if by_columns else "C").astype(np.float64)
     if not np.isfinite(array).all():
-        raise NotASubmission(f"{file.filename} holds NaN or infinity; did the training diverge?")
+        raise NotASubmission(f"{cut(file.filename)} holds NaN or infinity; did the training diverge?")
     return array
 
 

@@ -11,6 +11,7 @@ import time
 import urllib.parse
 from email.utils import parsedate_to_datetime
 
+from course_lib.files import cut, quoted
 from course_lib.vault.addresses import bracketed, private
 from course_lib.vault.client.refused import Refused
 
@@ -73,14 +74,14 @@ def read(status, headers, text):
         raise Refused(f"A reply of at most {REPLY_BYTES:,} bytes was expected; this one is longer.", status)
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if status in (200, 201) and isinstance(said, dict):
         return said
     said = said if isinstance(said, dict) else {}
     detail = said.get("detail") or f"A vault's answer was expected; HTTP {status} came."
     kind = str(said.get("type", "")).rpartition(":")[2]
-    raise Refused(str(detail), status, kind, seconds(headers.get("Retry-After")))
+    raise Refused(cut(str(detail), 500), status, kind, seconds(headers.get("Retry-After")))
 
 
 def seconds(retry_after, now=time.time):
@@ -103,16 +104,16 @@ def settle(address, resolve=None):
     except (TypeError, ValueError, AttributeError):
         parts, name = None, None
     if not name or parts.scheme != "http" or parts.username or parts.path not in ("", "/") or parts.query:
-        raise Refused(f"A vault's address was expected, such as http://127.0.0.1:8700; {address!r} came.")
+        raise Refused(f"A vault's address was expected, such as http://127.0.0.1:8700; {quoted(address)} came.")
     try:
         found = (resolve or socket.getaddrinfo)(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Refused(f"No computer of the name {name!r} was found. Nothing was sent.") from None
+        raise Refused(f"No computer of the name {quoted(name)} was found. Nothing was sent.") from None
     hosts = [entry[4][0] for entry in found]
     if not hosts or not all(map(private, hosts)):
         raise Refused(
             f"This client asks vaults on this computer or on a private network (127.x, 10.x, 172.16-31.x, 192.168.x, "
-            f"fc00::/7) and no other; {name!r} is {', '.join(sorted(set(hosts)))}. Nothing was sent."
+            f"fc00::/7) and no other; {quoted(name)} is {cut(', '.join(sorted(set(hosts))))}. Nothing was sent."
         )
     v4 = [host for host in hosts if ":" not in host]  # the vault listens there
     return (v4 or hosts)[0], port
@@ -122,4 +123,4 @@ def words(error):
     """What went wrong on the line, in a few words."""
     if isinstance(error, TimeoutError):
         return f"it was silent for {SILENCE:g} s"
-    return str(getattr(error, "strerror", None) or error).lower() or type(error).__name__
+    return cut(str(getattr(error, "strerror", None) or error)).lower() or type(error).__name__

@@ -9,6 +9,7 @@ import uuid
 import numpy as np
 
 from course_lib import progress_line
+from course_lib.files import quoted
 from course_lib.vault.client.line import words
 from course_lib.vault.client.refused import Refused
 from course_lib.vault.client.ways import HTTP, InProcess, pack
@@ -48,7 +49,7 @@ class Oracle:
         self.spent, self.budget_left, self.cents, self.price = 0, None, 0.0, 0.0
         listed = {entry["id"]: entry for entry in self._retried(line.models)}
         if model not in listed:
-            raise Refused(f"A model behind this vault was expected: {', '.join(listed)}; {model!r} came.", 404)
+            raise Refused(f"A model behind this vault was expected: {', '.join(listed)}; {quoted(model)} came.", 404)
         self.shape, self.classes = tuple(listed[model]["shape"]), listed[model]["classes"]
         self.refresh()
         self.tries = TRIES  # a vault that has answered once is waited for

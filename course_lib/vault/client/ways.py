@@ -7,6 +7,7 @@ import urllib.parse
 
 import numpy as np
 
+from course_lib.files import quoted
 from course_lib.vault import keyring
 from course_lib.vault.answer import prediction
 from course_lib.vault.client.line import SILENCE, Line
@@ -37,7 +38,7 @@ class HTTP:
         if said.get("class") != self.class_name:
             self.line.close()
             raise Refused(
-                f"Your key is for the class {self.class_name!r}; at {self.name} is the vault of {said.get('class')!r}. "
+                f"Your key is for the class {self.class_name!r}; at {self.name} is the vault of {quoted(said.get('class'))}. "
                 "Your key was not sent. Check the address."
             )
 

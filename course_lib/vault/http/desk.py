@@ -3,6 +3,7 @@
 The same calls over HTTP (POST /v1/instructor/NAME, from the vault's own computer only) and in this process.
 """
 
+from course_lib.files import quoted
 from course_lib.vault.http.request import fields, malformed
 from course_lib.vault.policy import PolicyError
 from course_lib.vault.refusal import Refusal
@@ -60,10 +61,10 @@ def desk(service, stop=lambda: None):
         if (key is None) == (cohort is None):
             raise malformed("Say whose alarms end: a `key`, by its number, or a `cohort`, by its name.")
         if key is not None and key not in service.keyring.by_id:
-            raise Refusal(404, f"there is no key {key}", "no-key")
+            raise Refusal(404, f"there is no key {quoted(key)}", "no-key")
         seen = cohort in service.books.cohort_rows or service.watchers.alarmed([("cohort", cohort)])
         if cohort is not None and not seen:
-            raise Refusal(404, f"no key of a cohort {cohort[:64]!r} has asked anything", "no-cohort")
+            raise Refusal(404, f"no key of a cohort {quoted(cohort)} has asked anything", "no-cohort")
         service.pardon(key_id=key, cohort=cohort)
         return {"object": "alarm", "lifted": True}
 

@@ -7,9 +7,11 @@ import re
 
 import numpy as np
 
+from course_lib.files import cut, quoted
 from course_lib.vault.policy import MOST_ROWS
 from course_lib.vault.refusal import Refusal
 
+MOST_FLOAT = 1e300  # that a field may hold: far more than any time, and no infinity
 MOST_NUMBERS = 10**6  # that a shape may name: far more than a request can hold
 REQUEST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 JSON_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?', re.I)
@@ -65,7 +67,7 @@ def fields(said, **types):
     """
     unknown = sorted(set(said) - set(types))
     if unknown:
-        raise malformed(f"Expected were the fields {', '.join(types)}; {unknown[0][:40]!r} came.")
+        raise malformed(f"Expected were the fields {', '.join(types)}; {quoted(unknown[0])} came.")
     values = []
     for name, kind in types.items():
         kind, *default = kind if isinstance(kind, tuple) else (kind,)
@@ -75,6 +77,10 @@ def fields(said, **types):
         elif type(value) is not kind and not (kind is float and type(value) is int):
             came = called(value) if name in said else "it is missing"
             raise malformed(f"The field `{name}` was expected to be {NAMES[kind]}; {came}.")
+        elif kind is float:
+            if not abs(value) < MOST_FLOAT:
+                raise malformed(f"The field `{name}` was expected to be below {MOST_FLOAT:g}; {quoted(value)} came.")
+            value = float(value)
         values.append(value)
     return values
 
@@ -134,7 +140,7 @@ def listed_rows(inputs):
 def packed_rows(text, shape):
     """Rows (B, D) float64 of `inputs` as base64, with their `shape`. Raises Refusal."""
     if len(shape) != 2 or not all(type(n) is int and 0 < n <= MOST_NUMBERS for n in shape):
-        came = json.dumps(shape)[:40] if NUMBERS.issuperset(map(type, shape)) else "something else"
+        came = cut(json.dumps(shape)) if NUMBERS.issuperset(map(type, shape)) else "something else"
         raise malformed(f"`shape` was expected to be [rows, numbers in a row]; {came} came.")
     count_rows(shape[0])
     try:
