@@ -54,13 +54,13 @@ class Evening:
             door.bind(("127.0.0.1", 0))
             self.port = door.getsockname()[1]
 
-    def start(self):
+    def start(self, lesson="01"):
         """Type `make lab LESSON=01`; returns the address that it prints."""
         options = f"--no-browser --port={self.port} --IdentityProvider.token={self.token} --expose-app-in-browser"
         said = self.folder / "said"
         with open(said, "w") as file:
             self.lab = subprocess.Popen(
-                ["make", "lab", "LESSON=01", f"ARGS={options}"],
+                ["make", "lab", f"LESSON={lesson}", f"ARGS={options}"],
                 **dict(cwd=ROOT, env=self.settings, stdout=file, stderr=subprocess.STDOUT, start_new_session=True),
             )
         try:
