@@ -1,5 +1,6 @@
 """What `make test` runs, and what it says below the tests: each file's seconds, its sum the sum of its tests'."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,11 @@ def test_the_list_stands_below_tests_that_ran_side_by_side_too(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "seconds per file" in done.stdout and "2 more, each less than 1 s" in done.stdout
+
+
+def test_contributing_tells_about_each_step_and_no_other():
+    told = re.findall(r"^\| `(\w+)` \| ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+    assert told == list(prove.STEPS)
 
 
 def test_a_step_that_there_is_not_is_told_with_those_that_there_are():
