@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from course_lib.files import whole
+from tests.waiting import HANG
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, and no such limit")
 
@@ -130,13 +131,13 @@ def test_all_bytes_are_on_the_disk_before_the_new_file_takes_the_old_ones_place(
 
 
 def test_two_threads_at_once_each_write_a_whole_file_and_the_last_one_stands(path):
-    both_have_opened, first_is_done = threading.Barrier(2, timeout=60), threading.Event()
+    both_have_opened, first_is_done = threading.Barrier(2, timeout=HANG), threading.Event()
 
     def write(letter, after):
         with whole(path) as file:
             both_have_opened.wait()
             file.write(letter * 100_000)
-            assert after.wait(60)
+            assert after.wait(HANG)
         first_is_done.set()
 
     at_once = threading.Event()

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 import course_lib
 from course_lib import _moved
+from tests.waiting import HANG
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -130,7 +131,7 @@ def test_in_a_notebook_the_sentence_stands_alone(tmp_path):
         'from course_lib import exercises, museum\nmuseum.LOSSES["a"]\nmuseum.LOSSES["b"]\nexercises.strict()'
     )
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(notebook, timeout=HANG, startup_timeout=HANG, resources={"metadata": {"path": str(ROOT)}}).execute()
     (output,) = cell.outputs
     assert output.name == "stderr"
     assert output.text.splitlines() == [

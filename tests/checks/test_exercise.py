@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from course_lib.checks import exercise, trial
 from course_lib.checks.exercise import Exercise, NotYet, expect, judge
+from tests.waiting import HANG
 
 
 def written(text):
@@ -34,8 +35,8 @@ def examine(answer):
 SOFTMAX = Exercise("1.1", "Softmax at T", 5, 1, reference, examine, ("look", "look closer", "the line is this"))
 
 
-def judged(answer, one=SOFTMAX):
-    return judge(one, answer, seconds=0.3)
+def judged(answer, one=SOFTMAX, seconds=HANG):
+    return judge(one, answer, seconds=seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -216,10 +217,8 @@ LOOPS = {
 
 @pytest.mark.parametrize("body", LOOPS.values(), ids=LOOPS)
 def test_an_answer_that_never_returns_is_stopped(body):
-    start = time.monotonic()
-    state, sentence = judged(written(f"def f(z, T):\n    {body}"))
+    state, sentence = judged(written(f"def f(z, T):\n    {body}"), seconds=0.3)
     assert state == "not yet" and "was stopped" in sentence
-    assert time.monotonic() - start < 15
 
 
 def test_an_answer_that_ends_at_the_limit_never_interrupts_what_comes_after():
@@ -237,7 +236,7 @@ def test_an_answer_that_ends_at_the_limit_never_interrupts_what_comes_after():
 
 def test_a_learners_own_interrupt_is_still_an_interrupt():
     with pytest.raises(KeyboardInterrupt):
-        trial.within(5, lambda: signal.raise_signal(signal.SIGINT))
+        trial.within(HANG, lambda: signal.raise_signal(signal.SIGINT))
 
 
 def test_outside_the_main_thread_an_answer_is_checked_without_a_limit():
@@ -336,7 +335,7 @@ def test_in_a_notebook_a_check_names_the_line_of_the_cell_and_is_announced(tmp_p
         "print('and the next cell runs')",
     ]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(nb, timeout=HANG, startup_timeout=HANG, resources={"metadata": {"path": str(tmp_path)}}).execute()
     error, wrong = (nb.cells[i].outputs[0].data for i in (2, 3))
     assert "raised ZeroDivisionError: division by zero (line 3 of your cell: `return y / 0`)" in error["text/plain"]
     assert 'role="status"' in wrong["text/html"] and "<strong>Exercise 9.1 · Not yet</strong>" in wrong["text/html"]

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from course_lib.command.lab import SETTINGS
-from tests.browser import PATIENCE, in_a_browser, picture
+from tests.browser import in_a_browser, new_page, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_ALL = """async () => {
@@ -74,10 +74,10 @@ def address(tmp_path):
 
 
 def test_a_question_is_answered_by_keyboard_alone_and_remembered(browser, address, tmp_path):
-    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page = new_page(browser, viewport={"width": 1100, "height": 800})
     page.goto(address)
     notebook = page.locator(".jp-NotebookPanel:visible")
-    notebook.locator(".jp-CodeCell").first.wait_for(timeout=PATIENCE)
+    notebook.locator(".jp-CodeCell").first.wait_for()
     page.evaluate(RUN_ALL)
     buttons, line = notebook.locator("button.course-choice"), notebook.get_by_role("alert")
     expect(buttons).to_have_text(["logits", "hidden layers", "labels"])
