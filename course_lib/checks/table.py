@@ -6,6 +6,8 @@ plain to odd, and of two mistakes that look alike the likelier stands first.
 """
 
 import copy
+import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +38,7 @@ class Table:
     what: str  # what it gives back, in words: "one probability per class"
     cases: tuple[Case, ...]
     mistakes: tuple[Callable | str, ...]  # in turn: what a learner may have written, and the sentence that helps then
+    play: Callable = lambda answer, *given: answer(*given)  # how it is called, where once with the arguments is not all
     read: Callable = lambda came: came  # what of the answer is compared, where several forms of it are right
     gradient: Callable | None = None  # a right function: at the first case, the answer must have its gradient
     forbids: tuple[set[str], str] = (set(), "")  # names of torch's functions, and the sentence for who calls one
@@ -65,7 +68,7 @@ class Table:
         """(what the function makes of the case, or the error that it raised; the arguments as it left them)."""
         given = copy.deepcopy(case.given)
         try:
-            return values.read(self.read(function(*given)), case.right), given
+            return values.read(self.read(self.play(function, *given)), case.right), given
         except Exception as error:
             return error, given
 
@@ -121,6 +124,18 @@ class Table:
             f"your {self.name} gives the right numbers, but not the right gradient: part of it is cut off from autograd. "
             "Look for .item(), .detach(), torch.no_grad() or a new torch.tensor(...).",
         )
+
+
+def instead(right, *pairs):
+    """The function with pieces of its text replaced, (there, here, there, here, ...): what may be written instead."""
+    source = textwrap.dedent(inspect.getsource(right))
+    for there, here in zip(pairs[::2], pairs[1::2], strict=True):
+        if there not in source:
+            raise ValueError(f"{right.__name__} has no {there!r} that could be replaced")
+        source = source.replace(there, here)
+    names = dict(right.__globals__)
+    exec(source, names)
+    return names[right.__name__]
 
 
 class Watch(TorchFunctionMode):

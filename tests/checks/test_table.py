@@ -1,11 +1,13 @@
 """A table passes what is right in every case, and names the likeliest mistake in what is not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from course_lib.checks import values
-from course_lib.checks.exercise import Exercise, judge
-from course_lib.checks.table import Case, Table
+from course_lib.checks.exercise import Exercise, NotYet, judge
+from course_lib.checks.table import Case, Table, instead
 
 ROWS = torch.tensor([[1.0, 2.0, 6.0], [0.0, 4.0, 5.0]])
 
@@ -143,3 +145,16 @@ def test_a_model_is_unchanged_only_with_its_weights_its_modes_and_what_it_trains
     used = model()
     used(torch.ones(3, 2))  # moves the running mean
     assert not values.unchanged(model(), used)
+
+
+def test_what_may_be_written_instead_is_the_function_with_pieces_of_its_text_replaced():
+    assert instead(mean, ".mean", ".sum", "-1", "0")(ROWS).tolist() == [1.0, 6.0, 11.0]
+    with pytest.raises(ValueError, match="mean has no 'median'"):
+        instead(mean, "median", "sum")
+
+
+def test_an_answer_can_be_played_with_more_than_one_call():
+    twice = replace(TABLE, play=lambda answer, x: (answer(x) + answer(x)) / 2, gradient=None)
+    twice(lambda x: x.mean(-1))
+    with pytest.raises(NotYet, match="gave 6; expected is 3. That is the sum."):
+        twice(lambda x: x.sum(-1))
