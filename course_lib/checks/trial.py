@@ -6,6 +6,7 @@ explain(...) turns what went wrong into words that name the learner's line.
 
 import _thread
 import ast
+import builtins
 import contextlib
 import inspect
 import linecache
@@ -263,3 +264,22 @@ def _what_it_returned(answer, reference, examine):
             end = " Is there a `return` line?" if out is None else ""
             return f"your function returned {describe(out)}, and {describe(expected)} was expected.{end}"
     return ""
+
+
+@contextlib.contextmanager
+def other_process(answer):
+    """Inside, hash() gives the answer's own lines other numbers for texts, as it would in another process (PYTHONHASHSEED)."""
+    real, theirs = builtins.hash, getattr(answer, "__globals__", None)
+
+    def has_text(value):
+        return isinstance(value, (str, bytes)) or (isinstance(value, tuple) and any(map(has_text, value)))
+
+    def salted(value):
+        other = sys._getframe(1).f_globals is theirs and has_text(value)
+        return real(value) ^ 0x5DEECE66D if other else real(value)
+
+    builtins.hash = salted
+    try:
+        yield
+    finally:
+        builtins.hash = real
