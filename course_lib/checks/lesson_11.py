@@ -1,6 +1,6 @@
 """Checks of lesson 11: asking within a budget, equations out of answers, a copy by training, and how close it came."""
 
-import math
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import nn
 
-from course_lib.attack import OverBudget, solve_weighed
+from course_lib.attack import OverBudget, with_one
+from course_lib.checks import trial
 from course_lib.checks.exercise import Exercise, expect
+from course_lib.checks.table import Case, Table, instead
 
-# ---- 11.1 a budget ----
+# ---- what the lesson goes on with until the learner's own answers are right ----
 
 
 def budgeted(oracle, budget):
@@ -26,99 +28,6 @@ def budgeted(oracle, budget):
     return ask
 
 
-class _Oracle:
-    """A small softmax classifier that remembers what it was asked. x (n, D) -> (n, C) float64 numpy."""
-
-    def __init__(self, d=3, c=4, seed=0, decimals=None, scale=1.0):
-        self.W = scale * np.random.default_rng(seed).normal(size=(d + 1, c))
-        self.decimals, self.asked, self.broken = decimals, [], False
-
-    def __call__(self, x):
-        if self.broken:
-            raise ConnectionError("the vault is away")
-        x = np.asarray(x, np.float64).reshape(len(x), -1)
-        self.asked.extend(x)
-        z = x @ self.W[:-1] + self.W[-1]
-        p = np.exp(z - z.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        if self.decimals is None:
-            return p
-        p = p.round(self.decimals)
-        return p / p.sum(1, keepdims=True)
-
-
-def _refused(ask, x):
-    try:
-        ask(x)
-    except OverBudget:
-        return True
-    return False
-
-
-def examine_budgeted(answer):
-    oracle = _Oracle()
-    x = np.random.default_rng(1).random((10, 3))
-    ask = answer(oracle, 10)
-    expect(ask is not None, "your function returned None. End it with `return` and the function that asks.")
-    expect(
-        callable(ask),
-        f"expected a function that asks, ask(x); got {_short(ask)}. Define it inside, and return its name.",
-    )
-    expect(not oracle.asked, "questions were asked before anybody had one. Only ask(x) asks.")
-    expect(hasattr(ask, "spent"), "the function that you return has no .spent. Set ask.spent = 0 before you return it.")
-    expect(ask.spent == 0, f"nothing has been asked yet, and spent is {_short(ask.spent)}; it starts at 0.")
-    got = ask(x[:4])
-    expect(
-        isinstance(got, np.ndarray) and got.shape == (4, 4) and np.array_equal(got, _Oracle()(x[:4])),
-        f"ask(x) gives back the oracle's answers as they are, (4, 4) here; yours gave {_short(got)}.",
-    )
-    expect(len(oracle.asked) == 4, f"4 questions should have been asked once; the oracle saw {len(oracle.asked)}.")
-    expect(
-        ask.spent != 1,
-        "4 questions in one call counted as 1. The vault charges by rows: add len(x).",
-    )
-    expect(ask.spent == 4, f"4 questions were asked, and spent says {_short(ask.spent)}.")
-    for times in (1, 2):
-        refused = _refused(ask, x[:7])
-        expect(
-            len(oracle.asked) == 4,
-            "7 questions with 6 left went to the oracle, and the bill with them. Look at what is left before you ask.",
-        )
-        expect(
-            refused, "7 questions with 6 left were let through without a word. Raise OverBudget(...) with a sentence."
-        )
-        expect(
-            ask.spent == 4,
-            f"a call that was refused asked nothing and costs nothing; spent went from 4 to {ask.spent}"
-            + (" at the second refusal." if times == 2 else "."),
-        )
-    expect(
-        not _refused(ask, x[4:]),
-        "6 questions with 6 left were refused. A budget of 10 lets exactly 10 through: is that a > or a >=?",
-    )
-    expect(ask.spent == 10, f"all 10 are spent; your count says {ask.spent}.")
-    expect(_refused(ask, x[:1]), "one more question than the budget was let through.")
-    one, other = answer(_Oracle(), 3), answer(_Oracle(), 3)
-    expect(
-        not _refused(one, x[:3]) and other.spent == 0 and not _refused(other, x[:3]),
-        "two askers share one count. Keep the count with the function that you return, not outside.",
-    )
-    away = _Oracle()
-    ask = answer(away, 5)
-    away.broken = True
-    try:
-        ask(x[:2])
-    except ConnectionError:
-        pass
-    expect(
-        ask.spent == 0,
-        "the oracle raised an error and gave no answer, and you charged for it. Count after the answer has come.",
-    )
-
-
-# ---- 11.2 agreement ----
-
-
 def agreement(copy_answers, vault_answers, base):
     same = (copy_answers.argmax(-1) == vault_answers.argmax(-1)).double()
     shares = torch.stack([same[base == picture].mean() for picture in base.unique()])
@@ -126,249 +35,17 @@ def agreement(copy_answers, vault_answers, base):
     return shares.mean().item(), (shares.mean() - half).item(), (shares.mean() + half).item()
 
 
-def examine_agreement(answer):
-    generator = torch.Generator().manual_seed(0)
-    ease = torch.tensor([1.0, 1.0, 0.9, 0.3, 1.0, 0.8, 1.0, 0.5])  # per picture
-    base = torch.arange(8).repeat(30)[torch.randperm(240, generator=generator)] * 3 + 5
-    vault = torch.softmax(3 * torch.randn(240, 5, generator=generator), -1).double()
-    copy = torch.softmax(vault + 0.2 * torch.rand(240, 5, generator=generator), -1).double()
-    wanted = vault.argmax(-1)
-    differs = torch.rand(240, generator=generator) > ease[(base - 5) // 3]
-    wanted = torch.where(differs, (wanted + 1) % 5, wanted)
-    copy = torch.where(F.one_hot(wanted, 5).bool(), 1.0, copy)  # the copy's winner is `wanted`
-    same = (copy.argmax(-1) == vault.argmax(-1)).double()
-    shares = np.array([same[base == picture].mean() for picture in base.unique()])
-    got = answer(copy.clone(), vault.clone(), base.clone())
-    good = isinstance(got, tuple | list) and len(got) == 3
-    expect(good, f"expected three numbers, (share, low, high); got {_short(got)}.")
-    for value in got:
-        number = isinstance(value, (int, float, np.floating)) or (torch.is_tensor(value) and value.numel() == 1)
-        expect(number, f"expected three plain numbers; one of yours is {_short(value)}.")
-    share, low, high = (float(value) for value in got)
-    expect(
-        not math.isclose(share, 1 - shares.mean(), abs_tol=1e-4),
-        f"{share:.3f} is the share on which they differ. Agreement is the share on which they give the same class.",
-    )
-    expect(
-        not (share == 0 or share > 1),
-        f"you say {share:g}. Compare the classes, argmax(-1) of each: two lists of probabilities are never quite equal.",
-    )
-    expect(
-        math.isclose(share, shares.mean(), abs_tol=1e-4),
-        f"they give the same class on {shares.mean():.3f} of these questions; you say {share:.3f}.",
-    )
-    expect(low <= high, f"low is {low:.3f} and high is {high:.3f}: the two ends are in the wrong order.")
-    half, p, n = (high - low) / 2, len(shares), len(same)
-    t, sd = stats.t.ppf(0.975, p - 1), shares.std(ddof=1)
-    alone = stats.t.ppf(0.975, n - 1) * float(same.std()) / n**0.5
-    expect(
-        not math.isclose(half, alone, rel_tol=0.03),
-        f"your interval treats {n} questions as independent. They were made from {p} pictures, 30 from each: average over the "
-        "questions of a picture first, then take the interval over pictures.",
-    )
-    expect(
-        not math.isclose(half, t * sd / n**0.5, rel_tol=5e-3),
-        f"you divided by the square root of {n}, the questions. What varies here is the pictures, and there are {p}.",
-    )
-    expect(
-        not math.isclose(half, t * sd, rel_tol=5e-3),
-        "this is the spread of single pictures. Their mean spreads less: divide by the square root of their number.",
-    )
-    expect(
-        not math.isclose(half, 1.96 * sd / p**0.5, rel_tol=3e-3),
-        f"1.96 is right for very many pictures. With {p}, take Student's t with {p - 1} degrees of freedom ({t:.2f}).",
-    )
-    right = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
-    expect(
-        math.isclose(low, right.low, abs_tol=1e-4) and math.isclose(high, right.high, abs_tol=1e-4),
-        f"the interval over these {p} pictures is [{right.low:.4f}, {right.high:.4f}]; yours is [{low:.4f}, {high:.4f}]. The rows "
-        "of one picture are those with the same number in base; they don't stand side by side.",
-    )
-
-
-# ---- 11.3 equations ----
-
-
 def solve(x, probs):
     A = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
     R = probs.log()
-    return torch.linalg.lstsq(A, R - R.mean(1, keepdim=True), driver="gelsd").solution
-
-
-def examine_solve(answer):
-    d, c = 12, 4
-    oracle = _Oracle(d, c, seed=3, scale=1.5)
-    W = torch.from_numpy(oracle.W)
-    random = np.random.default_rng(4)
-
-    def asked(n):
-        x = random.random((n, d))
-        return torch.from_numpy(x), torch.from_numpy(oracle(x))
-
-    x, p = asked(d + 1)
-    got = answer(x.clone(), p.clone())
-    expect(got is not None, "your function returned None. End it with `return` and the weights.")
-    expect(isinstance(got, torch.Tensor), f"expected the weights as a tensor; got {_short(got)}.")
-    expect(
-        tuple(got.shape) != (d, c),
-        f"your weights are ({d}, {c}): the bias is missing. Give the questions one more column, of ones, and it is a weight too.",
-    )
-    expect(
-        tuple(got.shape) == (d + 1, c),
-        f"expected one row per pixel and one for the bias, one column per class: ({d + 1}, {c}) here; got {tuple(got.shape)}.",
-    )
-    expect(
-        bool(got.isfinite().all()),
-        "your weights hold NaN or infinity. Which number did you take the logarithm of, or divide by?",
-    )
-    expect(
-        got.dtype == torch.float64,
-        f"your weights are {_dtype(got)}. Keep everything in float64, as the answers came: 65 unknowns lose digits quickly.",
-    )
-    mine, true = got - got.mean(1, keepdim=True), W - W.mean(1, keepdim=True)
-    swapped = torch.cat([true[-1:], true[:-1]])
-    expect(
-        not torch.allclose(mine, swapped, atol=1e-5),
-        "the bias stands in the first row; it is expected in the last. Put the column of ones behind the pixels.",
-    )
-    raw = torch.linalg.lstsq(torch.cat([x, torch.ones(len(x), 1).double()], 1), p.log(), driver="gelsd").solution
-    expect(
-        not torch.allclose(got, raw, atol=1e-6),
-        "log p is not linear in x: each row still holds its own normaliser, the log of the sum. Subtract something from each row "
-        "in which it is the same for all classes, such as the row's mean, and it is gone.",
-    )
-    prob = torch.linalg.lstsq(torch.cat([x, torch.ones(len(x), 1).double()], 1), p, driver="gelsd").solution
-    expect(
-        not torch.allclose(mine, prob - prob.mean(1, keepdim=True), atol=1e-6),
-        "you solved for the probabilities themselves, and they are not linear in x. Their logarithms nearly are.",
-    )
-    worst = (mine - true).abs().max().item()
-    expect(
-        worst < 1e-7,
-        f"{d + 1} questions are enough for this classifier of {d} pixels, and the weights are still off by {worst:.2g} (up to "
-        "what all classes share, which softmax cannot show).",
-    )
-    x, p = asked(200)
-    noisy = p * torch.from_numpy(np.exp(random.normal(0, 0.3, p.shape)))
-    noisy /= noisy.sum(1, keepdim=True)
-    got = answer(x.clone(), noisy.clone())
-    best = solve(x, noisy)
-    first = solve(x[: d + 1], noisy[: d + 1])
-    mine = got - got.mean(1, keepdim=True)
-    expect(
-        not torch.allclose(mine, first, atol=1e-5),
-        f"of 200 noisy answers you used the first {d + 1} alone. Least squares (torch.linalg.lstsq) takes them all.",
-    )
-    expect(
-        torch.allclose(mine, best, atol=0.25) and bool(mine.isfinite().all()),
-        "with 200 noisy answers your weights are not those of least squares over all of them: torch.linalg.lstsq.",
-    )
-    x, p = asked(8)
-    got = answer(x.clone(), p.clone())
-    ok = bool(got.isfinite().all()) and torch.allclose(_answers(got, x), p, atol=1e-6)
-    expect(
-        ok,
-        f"with 8 questions for {d + 1} unknowns there are many solutions, and yours is none of them: it does not give the 8 answers "
-        'back. torch.linalg.lstsq(A, R, driver="gelsd") finds the smallest one.',
-    )
-
-
-def _answers(W, x):
-    return torch.softmax(x @ W[:-1] + W[-1], -1)
-
-
-# ---- 11.4 equations that survive rounding ----
+    R = R - R.mean(1, keepdim=True)
+    return torch.linalg.lstsq(A, R, driver="gelsd").solution
 
 
 def trusted(probs):
     known, winner = probs > 0, probs.amax(1, keepdim=True)
     log_ratios = torch.where(known, torch.where(known, probs, 1.0).log() - winner.log(), 0.0)
     return log_ratios, probs
-
-
-def examine_trusted(answer):
-    probs = torch.tensor(
-        [[0.7, 0.2, 0.1, 0.0], [0.0, 0.004, 0.996, 0.0], [0.0, 0.0, 1.0, 0.0], [0.3, 0.26, 0.24, 0.2]],
-        dtype=torch.float64,
-    )
-    given = probs.clone()
-    got = answer(given)
-    good = isinstance(got, tuple | list) and len(got) == 2
-    expect(good, f"expected two tables, (log_ratios, weights); got {_short(got)}.")
-    for name, table in zip(("log_ratios", "weights"), got, strict=True):
-        expect(
-            isinstance(table, torch.Tensor) and table.shape == probs.shape,
-            f"expected {name} of shape (n, C), (4, 4) here; got {_short(table)}.",
-        )
-    expect(torch.equal(given, probs), "your function changed the answers that it was given. Work on new tensors.")
-    ratios, weights = (table.double() for table in got)
-    known = probs > 0
-    expect(
-        bool(ratios.isfinite().all()) and bool(weights.isfinite().all()),
-        "a table holds NaN or infinity: log 0 is minus infinity, and 0 times that is NaN. Where p is 0, put the ratio 0.",
-    )
-    true = probs.clamp(min=1e-300).log() - probs.amax(1, keepdim=True).log()
-    first = probs.clamp(min=1e-300).log() - probs[:, :1].clamp(min=1e-300).log()
-    off = (ratios - true)[known].abs().max().item()
-    expect(
-        not torch.allclose(ratios[[0, 3]], probs[[0, 3]].clamp(min=1e-300).log() * known[[0, 3]], atol=1e-6),
-        "these are log p, not ratios: subtract the winner's log p, and the row's normaliser is gone.",
-    )
-    expect(
-        not (torch.allclose(ratios[3], first[3], atol=1e-6) and off > 1e-6),
-        "the ratios are taken to class 0, and its own p may be a rounded 0. Take them to the winner: it is never 0.",
-    )
-    expect(
-        not torch.allclose(-ratios[known], true[known], atol=1e-6),
-        "the ratios are upside down: log p_c minus log p_winner, so that none is above 0.",
-    )
-    expect(
-        off < 1e-6, f"a log ratio is log p_c - log p_winner: for p = 0.2 beside 0.7 that is {math.log(2 / 7):.3f}; yours is "
-        f"{ratios[0, 1]:.3f}."
-    )  # fmt: skip
-    heavy = weights[~known].abs().max().item()
-    expect(
-        heavy == 0,
-        f"a rounded 0 says nothing about its logarithm, and you give such an equation the weight {heavy:g}. Give it 0.",
-    )
-    losers = [(0, 1), (0, 2), (3, 1), (3, 3), (1, 1)]
-    w = torch.tensor([weights[place] for place in losers])
-    p = torch.tensor([probs[place] for place in losers])
-    expect(
-        bool((w > 0).all()),
-        f"p = {p[w <= 0][0]:g} was not rounded away, and you give it no weight." if (w <= 0).any() else "",
-    )
-    expect(
-        not torch.allclose(w / w[0], torch.ones_like(w), rtol=1e-6),
-        "you trust all equations alike. Half a unit of the last digit moves log 0.004 a lot and log 0.7 hardly: an error of u in p "
-        "is one of about u / p in log p.",
-    )
-    expect(
-        not torch.allclose(w / w[0], p[0] / p, rtol=1e-3),
-        "the weights are upside down: this is the size of the error, 1 / p. The larger the error, the smaller the weight.",
-    )
-    winner = torch.tensor([probs[row].max() for row, _ in losers])
-    both = 1 / (1 / p + 1 / winner)  # the winner's p was rounded, too
-    fine = [torch.allclose(w / w[0], one / one[0], rtol=1e-3) for one in (p, both)]
-    expect(
-        any(fine),
-        f"the weight is one over the error, so p = 0.2 weighs {0.2 / 0.1:.0f} times as much as p = 0.1; yours weighs "
-        f"{w[0] / w[1]:.2f} times as much.",
-    )
-    oracle = _Oracle(8, 4, seed=5, decimals=2, scale=2.0)
-    x = np.random.default_rng(6).random((400, 8))
-    p = torch.from_numpy(oracle(x))
-    found = solve_weighed(x, p.argmax(1), *answer(p))
-    oracle.decimals = None
-    new = np.random.default_rng(7).random((1000, 8))
-    same = (_answers(found, torch.from_numpy(new)).argmax(1) == torch.from_numpy(oracle(new)).argmax(1)).double().mean()
-    expect(
-        same > 0.97,
-        f"solved with your weights, a small classifier agrees on {same:.3f} of new questions; 0.97 is easy.",
-    )
-
-
-# ---- 11.5 a copy by training ----
 
 
 def knockoff(ask, student, x, epochs, batch_size=64, lr=1e-2, seed=0):
@@ -385,86 +62,6 @@ def knockoff(ask, student, x, epochs, batch_size=64, lr=1e-2, seed=0):
     return student.eval()
 
 
-class _Student(nn.Module):
-    """A linear student with a switch that shows its mode, and a record of the rows that it learned from."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer, self.batches = nn.Linear(6, 4), []
-        with torch.no_grad():
-            self.layer.weight.zero_()
-            self.layer.bias.zero_()
-
-    def forward(self, x):
-        if self.training and torch.is_grad_enabled():
-            self.batches.append(x.detach().clone())
-        return self.layer(x.flatten(1))
-
-
-def examine_knockoff(answer):
-    oracle = _Oracle(6, 4, seed=8, scale=1.0)
-    x = torch.rand(96, 1, 2, 3, generator=torch.Generator().manual_seed(9))
-    asked = []
-
-    def ask(questions):
-        n = len(questions)
-        expect(
-            len(asked) + n <= len(x),
-            f"{len(asked) + n} questions were asked for {len(x)} pictures: an answer is paid for each time you ask. Ask once, before "
-            "the first epoch, and keep the answers.",
-        )
-        asked.extend(range(n))
-        return oracle(questions)
-
-    student = _Student().eval()
-    before = student.layer.weight.detach().clone()
-    epochs = 60
-    got = answer(ask, student, x.clone(), epochs, 16, 0.05, 0)
-    expect(got is not None, "your function returned None. End it with `return` and the student.")
-    expect(got is student, f"expected the student itself back; got {_short(got)}.")
-    expect(len(asked) == len(x), f"{len(x)} pictures are to be asked, each once; {len(asked)} were.")
-    expect(
-        not torch.equal(student.layer.weight, before), "the student's weights did not move. Is there an optimiser step?"
-    )
-    steps = len(student.batches)
-    expect(
-        steps > 0,
-        "the student never ran in train mode with gradients on: student.train() before the loop, and no torch.no_grad() around it.",
-    )
-    expect(
-        steps == epochs * 6,
-        f"{epochs} epochs of 96 questions in batches of 16 are {epochs * 6} steps; yours took {steps}.",
-    )
-    orders = [torch.cat(student.batches[6 * e : 6 * e + 6])[:, 0, 0, 0] for e in range(2)]
-    whole = all(torch.equal(order.sort().values, x[:, 0, 0, 0].sort().values) for order in orders)
-    expect(whole, "each epoch goes through every question once; yours leaves some out or repeats some.")
-    expect(
-        not torch.equal(*orders),
-        "both epochs went through the questions in the same order. Draw a new permutation for each.",
-    )
-    expect(not student.training, "the student came back in train mode. End with student.eval().")
-    new = torch.rand(500, 1, 2, 3, generator=torch.Generator().manual_seed(10))
-    p = torch.from_numpy(oracle(new))
-    with torch.no_grad():
-        log_q = student(new).double().log_softmax(-1)
-    gap = F.kl_div(log_q, p, reduction="batchmean").item()
-    label = F.cross_entropy(log_q, p.argmax(-1)).item() < 0.6 * F.cross_entropy(p.log(), p.argmax(-1)).item()
-    expect(
-        not label,
-        "the student is far surer of the winner than the vault is: it learned from labels. You paid for all the probabilities; "
-        "give the cross-entropy all of them, (B, C).",
-    )
-    flat = F.kl_div(torch.full_like(p, 0.25).log(), p, reduction="batchmean").item()
-    expect(
-        gap < 0.05 * flat,
-        f"after {epochs} epochs the student is still {gap:.3f} nats from the vault's answers (an untrained one: {flat:.3f}; a right "
-        "loop gets below a twentieth of that). Does every batch get the answers to its own rows, as probabilities?",
-    )
-
-
-# ---- 11.6 whom to ask next ----
-
-
 def most_doubtful(logits, n, asked):
     top = logits.softmax(-1).topk(2).values
     gap = top[:, 0] - top[:, 1]
@@ -472,90 +69,515 @@ def most_doubtful(logits, n, asked):
     return gap.topk(n, largest=False).indices
 
 
-def examine_most_doubtful(answer):
-    generator = torch.Generator().manual_seed(11)
-    logits = 3 * torch.randn(60, 5, generator=generator)
-    asked = torch.arange(0, 60, 4)
-    kept, kept_asked = logits.clone(), asked.clone()
-    got = answer(logits, 12, asked)
-    expect(got is not None, "your function returned None. End it with `return` and the row numbers.")
-    expect(
-        isinstance(got, torch.Tensor) and got.ndim == 1 and not got.is_floating_point() and got.dtype != torch.bool,
-        f"expected 12 row numbers, whole numbers in a tensor of shape (12,); got {_short(got)}.",
-    )
-    expect(
-        torch.equal(kept, logits) and torch.equal(kept_asked, asked),
-        "your function changed the logits or the list of what was asked. Work on new tensors.",
-    )
-    expect(len(got) == 12, f"12 questions were wanted; you chose {len(got)}.")
-    expect(
-        0 <= got.min() and got.max() < 60, f"there are rows 0 to 59; you chose {int(got.min())} to {int(got.max())}."
-    )
-    rest = torch.tensor([row for row in range(60) if row not in asked])
-    p = logits.softmax(-1)
-    top = p.topk(2).values
-    gap = top[:, 0] - top[:, 1]
-    expect(
-        got.max() >= len(rest) or set(got.tolist()) != set(gap[rest].topk(12, largest=False).indices.tolist()),
-        "these are places among the rows that are left, not row numbers: row 3 of the rest is another row of all.",
-    )
-    again = torch.isin(got, asked)
-    expect(
-        not again.any(),
-        f"{int(again.sum())} of the 12 were asked before. Their answers are paid for: leave the rows in `asked` out.",
-    )
-    expect(len(got.unique()) == 12, "some rows come twice, and would be paid for twice.")
+def classifier(seed, d, c, scale=1.0):
+    """Weights (d + 1, c) of a softmax classifier, the last row the biases; float64."""
+    return torch.from_numpy(scale * np.random.default_rng(seed).normal(size=(d + 1, c)))
 
-    def best(score, largest):
-        score = score.clone()
-        score[asked] = -torch.inf if largest else torch.inf
-        return set(score.topk(12, largest=largest).indices.tolist())
 
-    chosen = set(got.tolist())
-    z = logits.topk(2).values
+def answers_of(W, x):
+    return torch.softmax(with_one(x) @ W, -1)
+
+
+# ---- 11.1 a budget ----
+
+
+def happened(answer, budget, *turns):
+    """What came of the last turn. A number asks so many; "other" turns to a second asker, "away" breaks the vault."""
+    W, x = classifier(0, 3, 4), np.random.default_rng(1).random((20, 3))
+    vaults = [SimpleNamespace(seen=0, away=False) for _ in range(2)]
+
+    def asking(vault):
+        def ask(x):
+            if vault.away:
+                raise ConnectionError("the vault is away")
+            vault.seen += len(x)
+            return answers_of(W, x).numpy()
+
+        return ask
+
+    askers, now, said = [answer(asking(vault), budget) for vault in vaults], 0, "nothing asked"
     expect(
-        chosen != best(gap, True), "these are the questions of which the copy is surest. Ask where the gap is smallest."
+        callable(askers[0]) and hasattr(askers[0], "spent"),
+        "expected is a function ask(x) with a number ask.spent, defined inside and given back by its name; "
+        f"{trial.describe(askers[0])} came. Set ask.spent = 0 before you return ask.",
     )
-    slips = (
-        (
-            best(z[:, 0] - z[:, 1], False),
-            "this is the gap between logits. Take it between probabilities: softmax first.",
+    for turn in turns:
+        if turn == "other":
+            now = 1
+            continue
+        vaults[now].away, asked = turn == "away", x[: 2 if turn == "away" else turn]
+        try:
+            came = askers[now](asked)
+            said = "answered" if np.array_equal(came, answers_of(W, asked).numpy()) else "other answers"
+            said = said if isinstance(came, np.ndarray) else "no array"
+        except OverBudget:
+            said = "refused"
+        except ConnectionError:
+            said = "an error"
+    return f"{said}: {askers[now].spent} spent, {vaults[now].seen} asked"
+
+
+WHOLE = "What is more than is left is refused whole: none of it is asked, and none is charged."
+BUDGETED = Table(
+    "ask",
+    "where rows are counted",
+    tuple(
+        Case(f"a budget of {budget} and {seen}", (budget, *turns), right, why)
+        for budget, seen, turns, right, why in (
+            (10, "no question", (), "nothing asked: 0 spent, 0 asked", "spent starts at 0, and only ask(x) asks."),
+            (10, "4 questions", (4,), "answered: 4 spent, 4 asked", "Ask each row once, and give back what came."),
+            (10, "a second asker", (4, "other", 3), "answered: 3 spent, 3 asked", "Each asker counts for itself."),
+            (10, "10 questions, then 1", (10, 1), "refused: 10 spent, 10 asked", WHOLE),
+            (10, "4 questions, then 7", (4, 7), "refused: 4 spent, 4 asked", WHOLE),
+            (10, "4, then 6", (4, 6), "answered: 10 spent, 10 asked", "All calls count."),
+            (10, "4, 7, then 6", (4, 7, 6), "answered: 10 spent, 10 asked", "7 were refused; 6 are left."),
+            (10, "11 at once", (11,), "refused: 0 spent, 0 asked", "The first call is no exception."),
+            (0, "1 question", (1,), "refused: 0 spent, 0 asked", "0 is a budget, too."),
+            (5, "2 to a vault that is away", ("away",), "an error: 0 spent, 0 asked", "Let its error through."),
+            (5, "5, after an error", ("away", 5), "answered: 5 spent, 5 asked", "An error costs nothing."),
+        )
+    ),
+    (
+        instead(budgeted, "len(x)", "1"),
+        "4 questions in one call counted as 1. The vault charges by rows: add len(x).",
+        instead(budgeted, "answers = oracle(x)", "pass", "if ask", "answers = oracle(x)\n        if ask"),
+        "They went to the oracle, and the bill with them. Look at what is left before you ask.",
+        instead(budgeted, "> budget", "> 99"),
+        "They were let through. Raise OverBudget(...) where len(x) is more than what is left.",
+        instead(budgeted, "ask.spent + len(x) > budget", "ask.spent >= budget"),
+        "Something was left, but not enough for all of them: compare len(x) with it.",
+        instead(budgeted, "raise OverBudget", "return len"),
+        "They were refused without a word, and the caller takes what came for answers. Raise OverBudget(...) with a sentence.",
+        instead(budgeted, "raise OverBudget", "ask.spent += len(x)\n            raise OverBudget"),
+        "A call that is refused asks nothing and costs nothing.",
+        instead(budgeted, "> budget", ">= budget"),
+        "A budget of 10 lets exactly 10 through: is that a > or a >=?",
+        instead(budgeted, "ask.spent += len(x)", "pass", "answers =", "ask.spent += len(x)\n        answers ="),
+        "The oracle raised an error and gave no answer, and you charged for it. Count after the answer has come.",
+    ),
+    play=happened,
+)
+
+
+# ---- 11.2 agreement ----
+
+
+def agreeing(seen, pictures, why, classes=5):
+    """pictures: a list of (number of questions, on how many of them both name the same class)."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.tensor([i for i, (n, _) in enumerate(pictures) for _ in range(n)])
+    differs = torch.tensor([place >= same for n, same in pictures for place in range(n)])
+    vault = torch.softmax(3 * torch.randn(len(picture), classes, generator=generator), -1).double()
+    winner = F.one_hot((vault.argmax(-1) + differs) % classes, classes)
+    copy = 2 * winner + torch.rand(vault.shape, generator=generator).double()
+    order = torch.randperm(len(picture), generator=generator)
+    shares = [same / n for n, same in pictures]
+    right = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
+    given = copy[order], vault[order], picture[order] * 3 + 5
+    return Case(seen, given, (float(np.mean(shares)), float(right.low), float(right.high)), why)
+
+
+AGREEMENT = Table(
+    "agreement",
+    "share, low and high",
+    (
+        agreeing(
+            "8 pictures with 30 questions each",
+            [(30, same) for same in (30, 27, 24, 30, 15, 27, 30, 21)],
+            "The pictures' shares are 1, 0.9, 0.8, 1, 0.5, 0.9, 1 and 0.7, in whatever order their rows came. Take their mean, and "
+            "stats.t.ppf(0.975, 7) times their standard deviation over the square root of 8.",
         ),
-        (
-            best(top[:, 0], False),
-            "these have the smallest winner. Doubt between two classes is the gap between the two largest probabilities.",
+        agreeing(
+            "4 pictures with 5, 10, 20 and 40 questions",
+            [(5, 3), (10, 8), (20, 14), (40, 36)],
+            "Every picture counts once, however many questions were made of it.",
         ),
-        (
-            best(-(p * p.log()).sum(-1), True),
-            "these have the largest entropy, which counts all classes. Here doubt is the gap between the two largest.",
-        ),
-        (
-            best(p.amax(-1) - p.amin(-1), False),
-            "this is the gap between the largest and the smallest probability. Take the two largest: topk(2).",
-        ),
-    )
-    wanted = best(gap, False)
-    for wrong, sentence in slips:
-        expect(chosen != wrong or wrong == wanted, sentence)
+        agreeing("2 pictures with 50 questions each", [(50, 25), (50, 26)], "Is a number of pictures written into it?"),
+    ),
+    (
+        instead(agreement, ") == vault", ") != vault"),
+        "That is the share on which they differ. Agreement is the share on which they give the same class.",
+        instead(agreement, ".argmax(-1)", "", ").double()", ").all(-1).double()"),
+        "Compare the classes, argmax(-1) of each: two lists of probabilities are never quite equal.",
+        instead(agreement, "torch.stack([same[base == picture].mean() for picture in base.unique()])", "same"),
+        "Your interval treats all questions as independent, and many were made from one picture: average over the questions of a "
+        "picture first, then take the interval over pictures.",
+        instead(agreement, "shares.mean()", "same.mean()"),
+        "The share is taken over all questions, and the interval over pictures. Average over pictures in both.",
+        instead(agreement, "/ len(shares)", "/ len(base)"),
+        "You divided by the square root of the number of questions. What varies here is the pictures.",
+        instead(agreement, "/ len(shares) ** 0.5", ""),
+        "This is the spread of single pictures. Their mean spreads less: divide by the square root of their number.",
+        instead(agreement, "stats.t.ppf(0.975, len(shares) - 1)", "1.96"),
+        "1.96 is right for very many pictures. With few, take Student's t: stats.t.ppf(0.975, P - 1).",
+        instead(agreement, "len(shares) - 1", "len(shares)"),
+        "P pictures leave P - 1 degrees of freedom: one went into their mean.",
+        instead(agreement, "0.975", "0.95"),
+        "With 0.95, a twentieth lies beyond *each* end. 95% in the middle leaves 0.025 on either side: 0.975.",
+        instead(agreement, "std()", "std(correction=0)"),
+        "The standard deviation divides by P, as numpy's does, where P - 1 is due: the mean was made of the same pictures.",
+        instead(agreement, "0.975", "0.025"),
+        "The two ends are in the wrong order: (share, low, high).",
+    ),
+    read=lambda came: tuple(came) if isinstance(came, np.ndarray) else came,
+)
+
+
+# ---- 11.3 equations ----
+
+
+def visible(W):
+    """Weights without what all classes share, which no answer shows."""
+    return W - W.mean(1, keepdim=True) if isinstance(W, torch.Tensor) and W.ndim == 2 else W
+
+
+def equations(seen, why, n, d, c, noise=0.0, dark=0):
+    """n questions to a classifier of d pixels and c classes; the first `dark` pixels are 0 in all of them."""
+    random = np.random.default_rng(n)
+    x, W = torch.from_numpy(random.random((n, d))), classifier(n, d, c, 1.5)
+    x[:, :dark] = 0
+    p = answers_of(W, x) * torch.from_numpy(np.exp(random.normal(0, noise, (n, c))))
+    p = p / p.sum(1, keepdim=True)
+    smallest = torch.from_numpy(np.linalg.pinv(with_one(x).numpy())) @ p.log()
+    return Case(seen, (x, p), visible(W if n == d + 1 else smallest), why)
+
+
+ENOUGH = equations("13 answers of 12 pixels, which are enough", "R is log p, up to one number for each row.", 13, 12, 4)
+FEW = "There are many solutions, and the smallest is asked: torch.linalg.lstsq(A, R, driver='gelsd') finds it."
+
+
+def precise(answer):
+    came = answer(*(one.clone() for one in ENOUGH.given))
+    off = (visible(came) - ENOUGH.right).abs().max().item()
     expect(
-        chosen == wanted,
-        f"{len(chosen & wanted)} of your 12 are among the 12 with the smallest gap between the two largest probabilities.",
-    )
-    rest = answer(logits[:20], 20 - 5, torch.arange(5))
-    expect(
-        sorted(rest.tolist()) == list(range(5, 20)), "where all that is left is wanted, all that is left is the answer."
+        came.dtype == torch.float64 and off < 1e-7,
+        f"your weights are {str(came.dtype).removeprefix('torch.')} and right up to {off:.1g}; float64 gives 1e-10, and 65 "
+        "unknowns lose digits quickly. Does something in between run in float32, or was something added (a ridge)?",
     )
 
 
-def _dtype(tensor):
-    return str(tensor.dtype).removeprefix("torch.")
+SOLVE = Table(
+    "solve",
+    "one row per pixel and a last one for the bias, one column per class",
+    (
+        ENOUGH,
+        equations("60 noisy answers of 12 pixels", "Least squares takes them all: torch.linalg.lstsq.", 60, 12, 4, 0.3),
+        equations("40 answers of 20 pixels and 2 classes", "Is a size written into your code?", 40, 20, 2, 0.1),
+        equations("8 answers of 12 pixels, too few", FEW, 8, 12, 4),
+        equations("40 answers of 12 pixels, of which one is always black,", FEW, 40, 12, 4, dark=1),
+    ),
+    (
+        lambda x, p: solve(x, p)[:-1],
+        "The bias is missing. Give the questions one more column, of ones, and it is a weight too.",
+        lambda x, p: solve(x, p).T,
+        "Your weights lie on their side: transpose them.",
+        lambda x, p: solve(x, p).roll(1, 0),
+        "The bias stands in the first row; it is expected in the last. Put the column of ones behind the pixels.",
+        instead(solve, "probs.log()", "probs"),
+        "You solved for the probabilities themselves, and they are not linear in x. Their logarithms nearly are.",
+        instead(solve, "probs.log()", "probs.logit()"),
+        "log(p / (1 - p)) holds a number that differs from class to class. What of log p is the same for a whole row?",
+        instead(solve, "mean(1", "mean(0"),
+        "The mean of each column was subtracted. The normaliser is the same along a *row*: .mean(1, keepdim=True).",
+        instead(solve, "lstsq(A, R", "lstsq(A[: A.shape[1]], R[: A.shape[1]]"),
+        "You used only as many answers as there are unknowns. Least squares (torch.linalg.lstsq) takes them all.",
+        instead(solve, 'lstsq(A, R, driver="gelsd").solution', "solve(A.T @ A, A.T @ R)"),
+        "The normal equations have one solution only where every unknown is settled; driver='gelsd' gives the smallest of many.",
+        instead(solve, "gelsd", "gels"),
+        "driver='gels' needs as many independent equations as there are unknowns; driver='gelsd' needs none.",
+    ),
+    read=visible,
+    also=precise,
+)
 
 
-def _short(value):
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return f"an array of shape {tuple(value.shape)}"
-    text = repr(value)
-    return text if len(text) < 60 else f"a {type(value).__name__}"
+# ---- 11.4 equations that survive rounding ----
+
+
+def tables(answer, probs):
+    """(log_ratios, weights as multiples of the first loser's) of the answer. A winner's weight counts nowhere: 0.
+
+    The winner's p was rounded, too. Whether an error counts that, added or in quadrature, is the learner's to say.
+    """
+    came = answer(probs)
+    if not isinstance(came, (tuple, list)) or len(came) != 2 or getattr(came[1], "shape", 0) != probs.shape:
+        return came
+    p, top = probs, probs.amax(1, keepdim=True)
+    losers = (p > 0) & (p < top)
+    weights = came[1].double() / came[1][losers][0]
+    for form in (p * top / (p + top), p * top / (p**2 + top**2).sqrt()):
+        if torch.allclose(weights[losers], form[losers] / form[losers][0], rtol=1e-3):
+            weights = torch.where(losers, p / p[losers][0], weights)
+    return came[0], torch.where((p < top) | ~weights.isfinite(), weights, 0.0)
+
+
+def trust(weights=lambda p: p, ratios=lambda p, top: torch.where(p > 0, (p.clamp(min=1e-12) / top).log(), 0.0)):
+    return lambda probs: (ratios(probs, probs.amax(1, keepdim=True)), weights(probs))
+
+
+def trusting(seen, probs, why):
+    p, top = np.array(probs), np.max(probs, 1, keepdims=True)
+    ratios = np.log(p / top, out=np.zeros_like(p), where=p > 0)
+    weights = np.where(p < top, p, 0.0) / p[(p > 0) & (p < top)][0]
+    right = torch.from_numpy(ratios), torch.from_numpy(weights)
+    return Case(f"{seen}, weights as multiples of the first loser's,", (torch.from_numpy(p),), right, why, 1e-10)
+
+
+TRUSTED = Table(
+    "trusted",
+    "log_ratios and weights, (n, C) each",
+    (
+        trusting(
+            "the answers (0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.2, 0.2, 0.6)",
+            [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]],
+            "A log ratio is log p_c - log p_winner; a weight is one over the error, so p = 0.3 weighs three times p = 0.1.",
+        ),
+        trusting(
+            "the answers (0.7, 0.2, 0.1, 0), (0, 0.004, 0.996, 0), (0, 0, 1, 0)",
+            [[0.7, 0.2, 0.1, 0.0], [0.0, 0.004, 0.996, 0.0], [0.0, 0.0, 1.0, 0.0]],
+            "A rounded 0 says nothing about its logarithm: ratio 0, weight 0. What was not rounded away counts.",
+        ),
+        trusting(
+            "the answer (0.9, 0.0999999, 1e-7)",
+            [[0.9, 0.0999999, 1e-7]],
+            "Small probabilities count too, by their size: was something added to them, or were they cut off?",
+        ),
+    ),
+    (
+        trust(ratios=lambda p, top: p.log()),
+        "These are log p, not ratios: subtract the winner's log p, and the row's normaliser is gone.",
+        trust(ratios=lambda p, top: (p / p[:, :1]).log()),
+        "The ratios are taken to class 0, and its own p may be a rounded 0. Take them to the winner: it is never 0.",
+        trust(ratios=lambda p, top: (top / p).log()),
+        "The ratios are upside down: log p_c minus log p_winner, so that none is above 0.",
+        trust(ratios=lambda p, top: (p / p.amax()).log()),
+        "Each row has its own winner: .amax(1, keepdim=True).",
+        trust(lambda p: (p > 0).double()),
+        "You trust all equations alike. Half a unit of the last digit moves log 0.004 a lot and log 0.7 hardly: an error of u "
+        "in p is one of about u / p in log p.",
+        trust(lambda p: torch.where(p > 0, 1 / p, 0.0)),
+        "The weights are upside down: this is the size of the error, 1 / p. The larger the error, the smaller the weight.",
+        trust(lambda p: p**2),
+        "These are squared. The weight is one over the error; what solves the equations squares it.",
+        trust(lambda p: p / p.amax(1, keepdim=True)),
+        "You weighed p_c / p_winner, as if every winner were known alike. The error of log p_c is about u / p_c.",
+        trust(ratios=lambda p, top: (p / top).log()),
+        "log 0 is minus infinity, and 0 times that is nan. Where p is 0, put the ratio 0.",
+        trust(ratios=lambda p, top: (p / top).log().nan_to_num()),
+        "nan_to_num makes -1.8e308 of log 0, a number that is finite and says nothing. Where p is 0, put the ratio 0.",
+        trust(ratios=lambda p, top: (p.clamp(min=0.0005) / top).log()),
+        "Where p is 0 you guess what it was. Nothing is known there: ratio 0, weight 0.",
+        trust(lambda p: p.clamp(min=0.0005)),
+        "A rounded 0 says nothing about its logarithm, and you give such an equation a weight. Give it 0.",
+    ),
+    play=tables,
+)
+
+
+# ---- 11.5 a copy by training ----
+
+VAULT = classifier(8, 6, 4, 2.0)
+
+
+class Student(nn.Module):
+    """A linear student, almost a copy, that notes each batch it could learn from: in which mode, and which pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.seen = nn.Linear(6, 4), []
+        start = (VAULT + classifier(12, 6, 4, 0.3)).float()
+        self.layer.weight.data, self.layer.bias.data = start[:-1].T.clone(), start[-1].clone()
+
+    def forward(self, x):
+        if torch.is_grad_enabled():
+            self.seen.append((self.training, (x[:, 0, 0, 0] * 64).round().long()))
+        return self.layer(x.flatten(1))
+
+    def weights(self):
+        return torch.cat([p.detach().flatten() for p in self.parameters()])
+
+
+def small_pictures(n):
+    """(n, 1, 2, 3); the first pixel of each says which it is."""
+    x = torch.rand(n, 1, 2, 3, generator=torch.Generator().manual_seed(9))
+    x[:, 0, 0, 0] = torch.arange(n) / 64
+    return x
+
+
+def copied(answer, look, n, epochs, batch_size, lr=0.05):
+    """What look(student, batches, asked, lr) sees after the answer has trained a student on n questions."""
+    asked, student = [], Student().eval()
+
+    def ask(x):
+        asked.extend(x)
+        return answers_of(VAULT, x).numpy()
+
+    came = answer(ask, student, small_pictures(n), epochs, batch_size, lr, 0)
+    expect(came is student, f"give back the student that came, trained; {trial.describe(came)} came.")
+    return look(student, [rows for _, rows in student.seen], asked, lr)
+
+
+def off_adam(student, batches, asked, lr):
+    """(28,): how far the weights are from where one step of Adam on each of the batches takes them."""
+    twin, x = Student(), small_pictures(40)
+    answers, adam = answers_of(VAULT, x).float(), torch.optim.Adam(twin.parameters(), lr)
+    for rows in batches:
+        adam.zero_grad()
+        (-(answers[rows] * twin(x[rows]).log_softmax(-1)).sum() / len(rows)).backward()
+        adam.step()
+    return student.weights() - twin.weights()
+
+
+def orders(student, batches, asked, lr):
+    first, second = torch.cat(batches).reshape(2, -1)
+    whole = torch.equal(first.sort().values, torch.arange(len(first)))
+    return "some left out" if not whole else "twice the same" if torch.equal(first, second) else "two orders"
+
+
+def modes(student, batches, asked, lr):
+    return tuple("train" if mode else "eval" for mode in (*(mode for mode, _ in student.seen), student.training))
+
+
+NEW_EPOCH, NEW_ADAM = "for _ in range(epochs):", "optimiser = torch.optim.Adam(student.parameters(), lr=lr)"
+KNOCKOFF = Table(
+    "knockoff",
+    "as the exercise says",
+    (
+        Case(
+            "12 questions in one batch and 3 epochs, how far each weight is from where Adam takes it,",
+            (off_adam, 12, 3, 12),
+            torch.zeros(28),
+            "Each epoch is one step of Adam at lr on the cross-entropy with all the probabilities, answers[rows] beside x[rows].",
+            1e-3,
+        ),
+        Case("12 questions and lr=0.01, the same", (off_adam, 12, 2, 16, 0.01), torch.zeros(28), "Is lr used?", 1e-3),
+        Case(
+            "40 questions, 2 epochs and batches of 15, the sizes of the batches",
+            (lambda student, batches, *_: ", ".join(str(len(rows)) for rows in batches), 40, 2, 15),
+            "15, 15, 10, 15, 15, 10",
+            "Each epoch goes through all questions, batch_size at a time; the last batch is what is left.",
+        ),
+        Case(
+            "40 questions, how many were asked",
+            (lambda _, rows, asked, lr: len(asked), 40, 2, 15),
+            40,
+            "Ask each once.",
+        ),
+        Case(
+            "40 questions and 2 epochs, their orders",
+            (orders, 40, 2, 15),
+            "two orders",
+            "Each epoch goes through a torch.randperm(len(x)).",
+        ),
+        Case(
+            "40 questions in batches of 15, how far each weight is from where Adam takes it,",
+            (off_adam, 40, 2, 15),
+            torch.zeros(28),
+            "Does every batch get the answers to its own rows, and the loss the mean over them?",
+            1e-3,
+        ),
+        Case("a student in eval mode, its mode in 2 steps and after", (modes, 12, 2, 12), ("train", "train", "eval")),
+    ),
+    (
+        instead(knockoff, "answers[rows])", "answers[rows].argmax(-1))"),
+        "It learned from labels. You paid for all the probabilities; give the cross-entropy all of them, (B, C).",
+        instead(knockoff, "F.cross_entropy(student(x[rows])", "F.mse_loss(student(x[rows]).softmax(-1)"),
+        "It learned by squared error. The loss is the cross-entropy with the probabilities.",
+        instead(knockoff, "student(x[rows])", "student(x[rows]).softmax(-1)"),
+        "F.cross_entropy takes logits, and was given probabilities: it has its softmax inside.",
+        instead(
+            knockoff,
+            "cross_entropy(",
+            "kl_div(answers[rows].log(), ",
+            ", answers[rows])",
+            ".softmax(-1), reduction='sum')",
+        ),
+        "It learned by the reversed KL, weighed by the student's own answers. The vault's answers are the targets.",
+        instead(knockoff, "optim.Adam", "optim.SGD"),
+        "It learned by plain gradient steps. The optimiser is torch.optim.Adam.",
+        instead(knockoff, "optim.Adam", "optim.AdamW"),
+        "It learned by AdamW, which makes the weights smaller at every step. The optimiser is torch.optim.Adam.",
+        instead(knockoff, NEW_EPOCH, f"{NEW_EPOCH}\n        {NEW_ADAM}"),
+        "A new Adam in every epoch forgets what the last one had averaged. Make one, before the loop.",
+        instead(knockoff, "optimiser.zero_grad()", "pass"),
+        "Gradients of earlier steps are still in the sum: optimiser.zero_grad() before each backward().",
+        instead(knockoff, "split(batch_size)", "split(batch_size)[: max(1, len(x) // batch_size)]"),
+        "The last batch is dropped where it is not full: its questions were paid for, too.",
+        instead(knockoff, "split(batch_size)", "split(len(x))"),
+        "All questions are one batch in yours. Where is batch_size used?",
+        instead(knockoff, NEW_EPOCH, f"{NEW_EPOCH}\n        answers = torch.from_numpy(ask(x)).float()"),
+        "Each epoch asks again, and an answer is paid for each time. Ask once, before the first epoch, and keep the answers.",
+        instead(knockoff, "generator=generator", "generator=torch.Generator().manual_seed(seed)"),
+        "Both epochs went through the questions in the same order. Draw a new permutation for each.",
+        instead(knockoff, "student.train()", "student.eval()"),
+        "The student never ran in train mode: student.train() before the loop.",
+        instead(knockoff, "student.eval()", "student"),
+        "The student came back in train mode. End with student.eval().",
+    ),
+    play=copied,
+)
+
+
+# ---- 11.6 whom to ask next ----
+
+
+def doubtful(seen, logits, n, asked, why=""):
+    p = -np.sort(-F.softmax(logits.double(), -1).numpy(), 1)
+    gaps = sorted((gap, row) for row, gap in enumerate(p[:, 0] - p[:, 1]) if row not in asked)
+    return Case(seen, (logits, n, torch.tensor(asked).long()), torch.tensor(sorted(row for _, row in gaps[:n])), why)
+
+
+def normal(seed, n, c):
+    return 3 * torch.randn(n, c, generator=torch.Generator().manual_seed(seed))
+
+
+MOST_DOUBTFUL = Table(
+    "most_doubtful",
+    "row numbers",
+    (
+        doubtful(
+            "60 questions with 5 classes, of which every fourth was asked (your rows in order)",
+            normal(11, 60, 5),
+            12,
+            list(range(0, 60, 4)),
+            "Choose those with the smallest gap between the two largest probabilities, none of them asked before.",
+        ),
+        doubtful(
+            "20 questions with 3 classes", normal(0, 20, 3), 7, [19, 2], "Is a size or a threshold written into it?"
+        ),
+        doubtful("10 questions, none of them asked", normal(4, 10, 4), 1, [], "One row is a tensor (1,), too."),
+        doubtful(
+            "4 sure answers, of which the 2 that are left are wanted",
+            200 * torch.eye(4),
+            2,
+            [1, 2],
+            "A gap can be 1. What was asked needs more than that.",
+        ),
+    ),
+    (
+        instead(most_doubtful, "largest=False", "largest=True", "= 2", "= -1"),
+        "These are the questions of which the copy is surest. Ask where the gap is smallest.",
+        instead(most_doubtful, "gap[asked] = 2", ""),
+        "Some of them were asked before. Their answers are paid for: leave the rows in `asked` out.",
+        instead(most_doubtful, ".softmax(-1)", "", "= 2", "= 1e9"),
+        "This is the gap between logits. Take it between probabilities: softmax first.",
+        instead(most_doubtful, "softmax(-1)", "softmax(0)"),
+        "This softmax goes over the questions. Which dim holds the classes?",
+        instead(most_doubtful, " - top[:, 1]", ""),
+        "These have the smallest winner. Doubt between two classes is the gap between the two largest probabilities.",
+        instead(most_doubtful, "top[:, 0] - top[:, 1]", "-torch.special.entr(logits.softmax(-1)).sum(-1)"),
+        "These have the largest entropy, which counts all classes. Here doubt is the gap between the two largest.",
+        instead(most_doubtful, "topk(2)", "topk(logits.shape[1])", "top[:, 1]", "top[:, -1]"),
+        "This is the gap between the largest and the smallest probability. Take the two largest: topk(2).",
+        instead(most_doubtful, ".indices", ".values"),
+        "These are the gaps themselves. Asked are the rows in which they stand: .indices.",
+        instead(most_doubtful, "gap[asked] = 2", "gap = gap[[row for row in range(len(gap)) if row not in asked]]"),
+        "These are places among the rows that are left, not row numbers: row 3 of the rest is another row of all.",
+        instead(most_doubtful, "= 2", "= 1"),
+        "A gap of 1 can be among the smallest where every gap is 1. Give what was asked more than any gap: 2.",
+    ),
+    read=lambda came: came.sort().values if isinstance(came, torch.Tensor) and came.ndim == 1 else came,
+)
 
 
 EXERCISES = {
@@ -567,7 +589,7 @@ EXERCISES = {
             6,
             1,
             budgeted,
-            examine_budgeted,
+            BUDGETED,
             (
                 "Define a function ask(x) inside, and return it. It looks at what is left first, then asks, then counts.",
                 "A function can carry a number: ask.spent = 0, set after its definition and before you return it.",
@@ -580,7 +602,7 @@ EXERCISES = {
             8,
             2,
             agreement,
-            examine_agreement,
+            AGREEMENT,
             (
                 "Three steps: 1 where both name the same class, else 0; the mean of these for each picture; the interval over pictures.",
                 "same[base == picture].mean() is one picture's share; base.unique() are the pictures.",
@@ -593,7 +615,7 @@ EXERCISES = {
             10,
             3,
             solve,
-            examine_solve,
+            SOLVE,
             (
                 "log p_c is x · w_c + b_c minus a number that is the same for all classes. Which operation on a row removes such a "
                 "number?",
@@ -607,7 +629,7 @@ EXERCISES = {
             8,
             2,
             trusted,
-            examine_trusted,
+            TRUSTED,
             (
                 "Ratios first: log p_c minus the log of the row's largest p. Where p_c is 0 you know nothing: ratio 0, weight 0.",
                 "An error of u in p is one of about u / p in log p, so the weight, one over the error, is proportional to ... p.",
@@ -620,7 +642,7 @@ EXERCISES = {
             9,
             2,
             knockoff,
-            examine_knockoff,
+            KNOCKOFF,
             (
                 "Ask once, at the top, and keep the answers: torch.from_numpy(ask(x)).float() is (n, C).",
                 "The rest is lesson 04's loop: a new permutation per epoch, batches of rows, one step of Adam each.",
@@ -633,7 +655,7 @@ EXERCISES = {
             6,
             2,
             most_doubtful,
-            examine_most_doubtful,
+            MOST_DOUBTFUL,
             (
                 "softmax, then topk(2).values: the gap is their difference, (N,).",
                 "A gap is at most 1. Give what was asked a gap of 2, and it is never among the smallest.",
