@@ -295,7 +295,7 @@ print("confidence lost to more than 9 honest questions in 10:", bent_cost.confid
 #
 # HMAC is a fingerprint that only the owner of a secret can compute. For each row of pixels, rounded to sixteenths (the
 # digits' own grey levels) and made whole numbers (`np.int16`): `digest = hmac.new(secret, row.tobytes(), "sha256").digest()`;
-# then a generator, `np.random.default_rng`, with the seed `int.from_bytes(digest, "big")`; then ten normal numbers from it.
+# then a generator, `np.random.default_rng`, with the seed `int.from_bytes(digest, "big")`; then `classes` normal numbers from it.
 
 
 # %%
@@ -386,11 +386,10 @@ def take(bucket, rows, now, rate, burst):
     tokens, when = bucket
     now = max(now, when)
     tokens = min(burst, tokens + rate * (now - when))
-    if rows > burst:
-        return (tokens, now), math.inf
-    if rows > tokens:
-        return (tokens, now), (rows - tokens) / rate
-    return (tokens - rows, now), 0.0
+    if rows <= tokens:
+        return (tokens - rows, now), 0.0
+    never = rows > burst or rate == 0
+    return (tokens, now), math.inf if never else (rows - tokens) / rate
     # END SOLUTION
 
 
@@ -992,7 +991,7 @@ my_share = 0.90  # change me before you go on
 # %% [markdown]
 # ### Exercise 13.7 · What an alarm means · 3 minutes · difficulty ●○○
 #
-# Of the keys that ring: the share that belongs to thieves (Bayes, 1763). Count in a thousand keys if that helps.
+# Of the keys that ring: the share that belongs to thieves (Bayes, 1763). Count in a million keys if that helps, and round nothing.
 
 
 # %%

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy import special
 from scipy.spatial.distance import cdist
 
 from tests.answers import Answers
@@ -14,209 +13,122 @@ from tests.answers import Answers
 # ---- 13.1 ----
 
 
-def reverse_by_logs(probs, beta=1.0, gamma=0.2):
+def reverse_by_logs(probs, beta=1.0, gamma=0.2, hair=1e-15, half=0.5):
     """The sigmoid and its inverse written out, a hair's breadth inside 0 and 1."""
-    y = np.clip(probs, 1e-15, 1 - 1e-15)
+    y = np.clip(probs, hair, 1 - hair)
     logit = np.log(y) - np.log1p(-y)
-    bent = y - beta * (1 / (1 + np.exp(-gamma * logit)) - 0.5)
+    bent = y - beta * (1 / (1 + np.exp(-gamma * logit)) - half)
     return bent / bent.sum(1)[:, None]
 
 
-def reverse_with_torch(probs, beta=1.0, gamma=0.2):
+def reverse_with_tanh(probs, beta=1.0, gamma=0.2):
     y = torch.tensor(probs)
-    bent = y - beta * (torch.sigmoid(gamma * torch.logit(y)) - 0.5)
+    bent = y - beta / 2 * torch.tanh(gamma * torch.logit(y) / 2)
     return (bent / bent.sum(-1, keepdim=True)).numpy()
 
 
-def reverse(bend, whole=lambda bent: bent / bent.sum(-1, keepdims=True)):
-    def reverse_sigmoid(probs, beta=1.0, gamma=0.2):
-        return whole(probs - bend(probs, special.logit(probs), beta, gamma))
-
-    return reverse_sigmoid
-
-
-def bend(y, z, beta, gamma):
-    return beta * (special.expit(gamma * z) - 0.5)
-
-
 def reverse_in_place(probs, beta=1.0, gamma=0.2):
-    probs -= bend(probs, special.logit(probs), beta, gamma)
-    probs /= probs.sum(-1, keepdims=True)
+    probs[:] = reverse_by_logs(probs, beta, gamma)
     return probs
-
-
-def reverse_with_nan(probs, beta=1.0, gamma=0.2):
-    odds = np.log(probs / (1 - probs))
-    bent = probs - beta * (np.exp(gamma * odds) / (1 + np.exp(gamma * odds)) - 0.5)
-    return bent / bent.sum(-1, keepdims=True)
 
 
 # ---- 13.2 ----
 
 
-def keyed_by_hash(x, secret, sd, classes=10):
+def by_sha256(secret, row):
+    return hashlib.sha256(secret + bytes(row)).digest()
+
+
+def keyed_by_hash(x, secret, sd, classes=10, digest=by_sha256, step=16):
     """A hash of secret and pixels, and torch's generator."""
     rows = []
-    for row in (np.asarray(x) * 16 + 0.5).astype(int):
-        seed = int.from_bytes(hashlib.sha256(secret + bytes(row.tolist())).digest()[:7], "big")
-        rows.append(sd * torch.randn(classes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    for row in (np.asarray(x) * step + 0.5).astype(int).tolist():
+        generator = torch.Generator().manual_seed(int.from_bytes(digest(secret, row)[:7], "big"))
+        rows.append(sd * torch.randn(classes, generator=generator, dtype=torch.float64))
     return torch.stack(rows)
 
 
-def keyed_by_words(x, secret, sd, classes=10):
+def keyed_by_words(x, secret, sd, classes=10, random=np.random.RandomState, draw="standard_normal"):
     def one(row):
         text = " ".join(str(round(float(value) * 16)) for value in row)
         digest = hmac.new(secret, text.encode(), hashlib.sha512).hexdigest()
-        return np.random.RandomState(int(digest[:7], 16)).standard_normal(classes) * sd
+        return getattr(random(int(digest[:7], 16)), draw)(classes)
 
-    return np.array([one(row) for row in x])
-
-
-def keyed(round_=lambda row: np.round(row * 16).astype(np.int16), secret_=lambda s: s, sd_=lambda sd: sd, same=False):
-    def keyed_noise(x, secret, sd, classes=10):
-        rows = []
-        for row in np.asarray(x):
-            digest = hmac.new(secret_(secret), np.ascontiguousarray(round_(row)).tobytes(), "sha256").digest()
-            rng = np.random.default_rng(int.from_bytes(digest, "big"))
-            rows.append(np.full(classes, rng.normal(0, sd_(sd))) if same else rng.normal(0, sd_(sd), classes))
-        return np.stack(rows)
-
-    return keyed_noise
+    return sd * np.array([one(row) for row in x])
 
 
-def fresh_noise(x, secret, sd, classes=10):
-    return np.random.default_rng().normal(0, sd, (len(x), classes))
+def keyed(of, **slip):
+    return lambda x, secret, sd, classes=10: of(x, secret, sd, classes, **slip)
 
 
-def one_noise_for_all(x, secret, sd, classes=10):
-    rng = np.random.default_rng(list(secret))
-    return np.tile(rng.normal(0, sd, classes), (len(x), 1))
+def shared_random(seed):
+    np.random.seed(seed)
+    return np.random
 
 
-def noise_of_the_batch(x, secret, sd, classes=10):
-    whole = np.round(np.asarray(x) * 16).astype(np.int16).tobytes()
-    digest = hmac.new(secret, whole, "sha256").digest()
-    return np.random.default_rng(int.from_bytes(digest, "big")).normal(0, sd, (len(x), classes))
+def keyed_by_python(x, secret, sd, classes=10):
+    whole = np.round(np.asarray(x) * 16).astype(int)
+    seeds = [abs(hash(secret + row.tobytes())) for row in whole]
+    return np.stack([np.random.default_rng(seed).normal(0, sd, classes) for seed in seeds])
 
 
 # ---- 13.3 ----
 
 
-def take_by_numbers(bucket, rows, now, rate, burst):
+def take_by_numbers(bucket, rows, now, rate, burst, part=float):
     """The same with plain ifs."""
     tokens, when = bucket
     if now > when:
-        tokens, when = tokens + rate * (now - when), now
+        tokens, when = tokens + part(rate * (now - when)), now
     if tokens > burst:
         tokens = burst
     wait = 0.0
     if rows <= tokens:
         tokens -= rows
-    elif rows > burst:
+    elif rows > burst or not rate:
         wait = math.inf
     else:
         wait = (rows - tokens) / rate
     return (tokens, when), wait
 
 
-def take_by_time(bucket, rows, now, rate, burst):
-    """Thinks in the time at which the bucket was last empty."""
-    tokens, when = bucket
-    now = max(when, now)
-    empty = max(when - tokens / rate, now - burst / rate)
-    after = empty + rows / rate
-    if rows > burst:
-        return [(now - empty) * rate, now], math.inf
-    if after > now + 1e-12:
-        return [(now - empty) * rate, now], after - now
-    return [(now - after) * rate, now], 0.0
-
-
-def bucket(
-    cap=True,
-    fill=True,
-    cost=lambda rows: rows,
-    refused=lambda tokens, rows: tokens,
-    enough=lambda rows, tokens: rows <= tokens,
-    moves=True,
-    moves_on_refusal=True,
-    wait_=lambda lacks, rate: lacks / rate,
-    back="still",
-    never=True,
-):
-    """A bucket with one thing left out or wrong."""
-
-    def take(bucket, rows, now, rate, burst):
-        tokens, when = bucket
-        if back == "still":
-            now = max(now, when)
-        passed = abs(now - when) if back == "either way" else now - when
-        if back == "empty" and passed < 0:
-            return (0.0, when), rows / rate
-        if back == "turned" and passed < 0:
-            passed = 0.0
-        tokens = tokens + (rate * passed if fill else 0)
-        tokens = min(burst, tokens) if cap else tokens
-        if never and rows > burst:
-            return (tokens, now), math.inf
-        if not enough(rows, tokens):
-            return (refused(tokens, rows), now if moves_on_refusal and moves else when), wait_(rows - tokens, rate)
-        return (tokens - cost(rows), now if moves else when), 0.0
-
-    return take
+def take_at_once(bucket, rows, now, rate, burst):
+    """Nothing but expressions; a division by a rate of 0 is numpy's, which gives inf."""
+    when = max(now, bucket[1])
+    tokens = min(burst, bucket[0] + (when - bucket[1]) * rate)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wait = np.float64(max(0.0, rows - tokens)) / rate if rows > tokens else 0.0
+    return [tokens - rows * (rows <= tokens), when], wait if rows <= burst else np.inf
 
 
 def fixed_window(bucket, rows, now, rate, burst):
-    """Right where it is looked at step by step (from 100 s on); before, full again at every round five seconds."""
+    """Full again at every round five seconds."""
     tokens, when = bucket
-    if now < 100 and now // 5 > when // 5:
-        tokens = burst
-    return take_by_numbers((tokens, when), rows, now, rate, burst)
+    return take_by_numbers((burst if now // 5 > when // 5 else tokens, when), rows, now, rate, burst)
+
+
+def closed_when_time_goes_back(bucket, rows, now, rate, burst):
+    return (bucket, math.inf) if now < bucket[1] else take_by_numbers(bucket, rows, now, rate, burst)
 
 
 # ---- 13.4 ----
 
 
 def nearest_by_cdist(x, answers):
-    distances = cdist(x, x)
     allowed = (answers[:, None] == answers) & np.tri(len(x), k=-1, dtype=bool)
-    return np.where(allowed, distances, np.inf).min(1)
+    return np.where(allowed, cdist(x, x), np.inf).min(1)
 
 
-def nearest_with_a_dict(x, answers):
-    before, found = {}, []
+def nearest_with_a_dict(x, answers, before=None, newest=None):
+    before, found = {} if before is None else before, []
     for row, answer in zip(x, answers, strict=True):
         there = before.setdefault(int(answer), [])
-        found.append(min((math.dist(row, other) for other in there), default=math.inf))
+        found.append(min((math.dist(row, other) for other in there[newest:]), default=math.inf))
         there.append(row)
     return found
 
 
-def nearest(allowed, distances=cdist, empty=np.inf):
-    def nearest_earlier(x, answers):
-        same = answers[:, None] == answers
-        earlier = np.tri(len(x), k=-1, dtype=bool)
-        least = np.where(allowed(same, earlier), distances(x, x), np.inf).min(1)
-        return np.where(np.isinf(least), empty, least)
-
-    return nearest_earlier
-
-
-def nearest_latest(x, answers):
-    found = []
-    for i in range(len(x)):
-        there = np.flatnonzero(answers[:i] == answers[i])
-        found.append(np.linalg.norm(x[i] - x[there[-1]]) if len(there) else np.inf)
-    return np.array(found)
-
-
-def nearest_farthest(x, answers):
-    found = []
-    for i in range(len(x)):
-        there = x[:i][answers[:i] == answers[i]]
-        found.append(np.linalg.norm(x[i] - there, axis=1).max() if len(there) else np.inf)
-    return np.array(found)
-
+ALL_CALLS = {}
 
 # ---- 13.5 ----
 
@@ -226,98 +138,60 @@ def threshold_by_partition(honest, share=0.01):
     return np.partition(honest, k)[k]
 
 
-def threshold_by_counting(honest, share=0.01):
-    best = -math.inf
-    for value in honest.tolist():
-        if sum(other < value for other in honest.tolist()) / len(honest) <= share + 1e-12:
-            best = max(best, value)
-    return best
-
-
-def threshold_sorts_the_traffic(honest, share=0.01):
-    honest.sort()
-    return honest[int(share * len(honest) + 1e-9)]
+def threshold_by_counting(honest, share=0.01, rings=lambda lower, n, share: lower <= share * n + 1e-9):
+    values = honest.tolist()
+    return max(v for v in values if v == min(values) or rings(sum(one < v for one in values), len(values), share))
 
 
 # ---- 13.6 ----
 
 
 def cohorts_by_merging(seen):
-    """Merges sets of keys that share a block until nothing changes."""
+    """Merges sets of keys that share a block, one pair after the other."""
     groups = []
     for key, block in seen:
         meet = [g for g in groups if key in g[0] or block in g[1]]
         rest = [g for g in groups if g not in meet]
-        keys, blocks = {key}, {block}
-        for one in meet:
-            keys |= one[0]
-            blocks |= one[1]
-        groups = [*rest, (keys, blocks)]
+        groups = [*rest, ({key}.union(*(g[0] for g in meet)), {block}.union(*(g[1] for g in meet)))]
     return [keys for keys, _ in groups]
 
 
 def cohorts_by_walking(seen):
     """Walks from key to block to key."""
-    keys_of, blocks_of = {}, {}
-    for key, block in seen:
-        keys_of.setdefault(block, []).append(key)
-        blocks_of.setdefault(key, []).append(block)
-    left, found = set(blocks_of), []
+    left, found = {key for key, _ in seen}, []
     while left:
         group, todo = set(), [next(iter(left))]
         while todo:
             key = todo.pop()
             if key not in group:
                 group.add(key)
-                todo += [other for block in blocks_of[key] for other in keys_of[block]]
+                todo += [other for one, block in seen for other, at in seen if one == key and at == block]
         left -= group
         found.append(frozenset(group))
     return found
 
 
-def one_cohort_per_block(seen):
-    blocks = {}
-    for key, block in seen:
-        blocks.setdefault(block, set()).add(key)
-    return list(blocks.values())
+def cohorts_by_emptying(seen):
+    pairs = [seen.pop() for _ in range(len(seen))]
+    return cohorts_by_merging(pairs)
 
 
-def first_address_only(seen):
-    first = dict(reversed(seen))
-    blocks = {}
-    for key, block in first.items():
-        blocks.setdefault(block, set()).add(key)
-    return list(blocks.values())
-
-
-def without_the_lonely(seen):
-    return [group for group in cohorts_by_merging(seen) if len(group) > 1]
-
-
-def with_addresses(seen):
-    return [group | {block for key, block in seen if key in group} for group in cohorts_by_merging(seen)]
-
-
-def everybody(seen):
-    return [{key for key, _ in seen}]
-
-
-def moves_one_key(seen):
-    """Moves the key into the other's group, and leaves behind those that it was with."""
-    group, blocks = {}, {}
-    for key, block in seen:
-        group.setdefault(key, key)
-        group[key] = group[blocks.setdefault(block, key)]
-    return [{key for key in group if group[key] == name} for name in set(group.values())]
+def first_that_fits(seen):
+    """One pass over the blocks: each joins the first group that it meets, and no other."""
+    groups = []
+    for block in dict.fromkeys(block for _, block in seen):
+        keys = {key for key, at in seen if at == block}
+        meet = [group for group in groups if group & keys]
+        groups.append(keys) if not meet else meet[0].update(keys)
+    return groups
 
 
 # ---- 13.7 ----
 
 
-def share_by_counting(thieves, caught, false_alarms):
-    keys = 1_000_000
-    ring = keys * thieves * caught
-    return ring / (ring + keys * (1 - thieves) * false_alarms)
+def share_by_counting(thieves, caught, false_alarms, keys=1_000_000, whole=float):
+    ring = whole(keys * thieves * caught)
+    return ring / (ring + whole(keys * (1 - thieves) * false_alarms) or 1)
 
 
 def share_by_odds(thieves, caught, false_alarms):
@@ -329,123 +203,84 @@ def share_by_odds(thieves, caught, false_alarms):
 
 ANSWERS = {
     "13.1": Answers(
-        right=[reverse_by_logs, reverse_with_torch],
+        right=[reverse_by_logs, reverse_with_tanh],
         wrong={
-            "no normalising": (reverse(bend, lambda bent: bent), "a row sums to"),
-            "over the batch": (reverse(bend, lambda bent: bent / bent.sum(0)), "sum of each column"),
-            "softmax": (reverse(bend, lambda bent: special.softmax(bent, -1)), "a softmax is not"),
-            "added": (reverse(lambda *args: -bend(*args)), "must be taken off"),
-            "no half": (reverse(lambda y, z, b, g: b * special.expit(g * z)), "the 1/2 is missing"),
-            "gamma outside": (reverse(lambda y, z, b, g: b * (g * special.expit(z) - 0.5)), "stands outside"),
-            "no gamma": (reverse(lambda y, z, b, g: b * (special.expit(z) - 0.5)), "gamma is not used"),
-            "no logit": (reverse(lambda y, z, b, g: b * (special.expit(g * y) - 0.5)), "gamma * y"),
-            "log for logit": (reverse(lambda y, z, b, g: b * (special.expit(g * np.log(y)) - 0.5)), "gamma * log(y)"),
-            "no beta": (reverse(lambda y, z, b, g: special.expit(g * z) - 0.5), "beta is not used"),
-            "in place": (reverse_in_place, "changed the probabilities"),
-            "nan at the ends": (reverse_with_nan, "exactly 0 or 1"),
-            "another formula": (reverse(lambda y, z, b, g: b * g * y), "the formula gives"),
+            "in place": (reverse_in_place, "changed what it was given"),
+            "clipped": (lambda *given: reverse_by_logs(*given, hair=1e-4), "Were they cut off"),
+            "another half": (lambda *given: reverse_by_logs(*given, half=0.4), "Compute y - beta"),
+            "one row": (lambda *given: reverse_by_logs(*given)[0], "an array, one answer a row"),
         },
     ),
     "13.2": Answers(
         right=[keyed_by_hash, keyed_by_words],
         wrong={
-            "fresh": (fresh_noise, "asked again"),
-            "one for all": (one_noise_for_all, "two different questions"),
-            "of the batch": (noise_of_the_batch, "place in the batch"),
-            "no secret": (keyed(secret_=lambda secret: b"public"), "the secret changes nothing"),
-            "one number": (keyed(same=True), "all ten classes"),
-            "no rounding": (keyed(round_=lambda row: row.astype(np.float64)), "moved by a hundredth, which no eye"),
-            "cut off": (keyed(round_=lambda row: np.floor(row * 16 + 1e-9).astype(np.int16)), "in one direction"),
-            "minus zero": (keyed(round_=lambda row: np.round(row * 16)), "-0.0"),
-            "too coarse": (
-                keyed(round_=lambda row: np.round(row * 8 + 0.25).astype(np.int16)),
-                "differ by a sixteenth",
+            "np.random.seed": (keyed(keyed_by_words, random=shared_random), "everybody's random numbers"),
+            "Python's hash": (keyed_by_python, "Python's hash()"),
+            "two bytes": (keyed(keyed_by_hash, digest=lambda *given: by_sha256(*given)[:2]), "65,536"),
+            "the sum of the pixels": (
+                keyed(keyed_by_hash, digest=lambda s, row: by_sha256(s, [sum(row) % 256])),
+                "all 64 pixels",
             ),
-            "a variance": (keyed(sd_=lambda sd: sd**0.5), "taken for a variance"),
-            "twice as much": (keyed(sd_=lambda sd: 2 * sd), "expected 0 and 0.2"),
-            "nothing": (lambda x, secret, sd, classes=10: np.zeros((len(x), classes)), "there is no noise"),
+            "no secret": (keyed(keyed_by_hash, digest=lambda s, row: by_sha256(b"", row)), "whoever reads this code"),
+            "twice as fine": (keyed(keyed_by_hash, step=32), "Round each pixel to sixteenths"),
+            "ten classes": (lambda x, secret, sd, classes=10: keyed_by_hash(x, secret, sd), "Is `classes` used?"),
+            "heavy tails": (keyed(keyed_by_words, draw="standard_cauchy"), "no variance"),
         },
     ),
     "13.3": Answers(
-        right=[take_by_numbers, take_by_time],
+        right=[take_by_numbers, take_at_once],
         wrong={
-            "per request": (bucket(cost=lambda rows: 1), "Charge by rows"),
-            "strictly less": (bucket(enough=lambda rows, tokens: rows < tokens), "4 tokens are enough"),
-            "never filled": (bucket(fill=False), "nothing was poured in"),
-            "the time stays": (bucket(moves=False), "same second would be poured in"),
-            "no cap": (bucket(cap=False), "never holds more than"),
-            "takes what is refused": (bucket(refused=lambda tokens, rows: tokens - rows), "Refused means nothing"),
-            "empties what is refused": (bucket(refused=lambda tokens, rows: 0.0), "request takes nothing"),
-            "grants all": (bucket(enough=lambda rows, tokens: True), "6 rows were granted"),
-            "the time stays at a refusal": (bucket(moves_on_refusal=False), "knocks fast"),
-            "waits in tokens": (bucket(wait_=lambda lacks, rate: lacks), "Divide by the rate"),
-            "waits for all rows": (bucket(wait_=lambda lacks, rate: lacks / rate + 1), "wait 1.5 s"),
-            "fills when time goes back": (bucket(back="either way"), "went back a minute, and the bucket"),
-            "punishes when time goes back": (bucket(back="empty"), "honest user was punished"),
-            "believes the earlier time": (bucket(back="turned"), "Keep the later time"),
-            "waits for ever, finitely": (bucket(never=False), "the wait is math.inf"),
-            "fixed window": (fixed_window, "not at full minutes"),
+            "fixed window": (fixed_window, "not by the clock"),
+            "whole tokens drip": (lambda *given: take_by_numbers(*given, part=int), "Tokens come in parts"),
+            "closed when time goes back": (closed_when_time_goes_back, "went back as: no time has passed"),
+            "the wait alone": (lambda *given: take_by_numbers(*given)[1], "gave 0, a float"),
         },
         garbage=[lambda *args: (("x", "y"), "z"), lambda *args: ((1.0, math.nan), 0.0)],
     ),
     "13.4": Answers(
         right=[nearest_by_cdist, nearest_with_a_dict],
         wrong={
-            "itself": (nearest(lambda same, earlier: same), "nearest to itself"),
-            "any answer": (nearest(lambda same, earlier: earlier), "answers are not used"),
-            "later ones": (nearest(lambda same, earlier: same & (earlier | earlier.T)), "later questions were used"),
-            "all others": (nearest(lambda same, earlier: earlier | earlier.T), "all other questions"),
-            "squared": (nearest(lambda s, e: s & e, lambda a, b: cdist(a, b) ** 2), "squared"),
-            "city block": (nearest(lambda s, e: s & e, lambda a, b: cdist(a, b, "cityblock")), "Euclidean"),
-            "the latest": (nearest_latest, "*latest*"),
-            "another answer": (nearest(lambda same, earlier: ~same & earlier), "with *another* answer"),
-            "the farthest": (nearest_farthest, "farthest"),
-            "nan for none": (nearest(lambda s, e: s & e, empty=np.nan), "give it np.inf"),
-            "zero for none": (nearest(lambda s, e: s & e, lambda a, b: cdist(a, b) + 1e-3, empty=0.0), "you say"),
+            "of all calls": (lambda x, answers: nearest_with_a_dict(x, answers, ALL_CALLS), "a call before was given"),
+            "the last 50": (lambda x, answers: nearest_with_a_dict(x, answers, newest=-50), "however long ago"),
+            "in order of size": (lambda x, answers: np.sort(nearest_by_cdist(x, answers)), "For each, in order"),
         },
     ),
     "13.5": Answers(
         right=[threshold_by_partition, threshold_by_counting],
         wrong={
-            "the lowest": (lambda honest, share=0.01: honest.min(), "no honest stream rings"),
-            "the high end": (lambda honest, share=0.01: np.sort(honest)[::-1][int(share * len(honest))], "low end"),
-            "interpolated": (lambda honest, share=0.01: np.quantile(honest, share), "interpolates"),
-            "one too few": (
-                lambda honest, share=0.01: np.sort(honest)[max(0, int(share * len(honest) + 1e-9) - 1)],
-                "A higher threshold sees more",
+            "fewer than the share": (
+                lambda honest, share=0.01: threshold_by_counting(honest, share, lambda low, n, share: low < share * n),
+                "One more could lie below",
             ),
-            "sorts the traffic": (threshold_sorts_the_traffic, "another order"),
-            "an array": (lambda honest, share=0.01: np.sort(honest)[: int(share * len(honest))], "expected one number"),
-            "always 1%": (lambda honest, share=0.01: threshold_by_partition(honest, 0.02), "of 250 honest streams lie"),
+            "an array": (lambda honest, share=0.01: np.sort(honest)[: int(share * len(honest))], "one number"),
+            "by standard deviations": (lambda honest, share=0.01: honest.mean() - 2.3 * honest.std(), "2 of 250 may"),
+            "sorts the traffic": (
+                lambda honest, share=0.01: honest.sort() or threshold_by_partition(honest, share),
+                "changed what it was given",
+            ),
         },
     ),
     "13.6": Answers(
         right=[cohorts_by_merging, cohorts_by_walking],
         wrong={
-            "one per block": (one_cohort_per_block, "came in two cohorts"),
-            "the first address": (first_address_only, "first address"),
-            "drops the lonely": (without_the_lonely, "cohort of its own"),
-            "holds addresses": (with_addresses, "is no key"),
-            "everybody": (everybody, "all keys are one cohort"),
-            "leaves keys behind": (moves_one_key, "these two made one"),
-            "each alone": (lambda seen: [{key} for key in {key for key, _ in seen}], "the cohorts are ant, bee, dog"),
+            "empties the list": (cohorts_by_emptying, "changed"),
+            "the first that fits": (first_that_fits, "bee joins ant and dog"),
+            "texts": (
+                lambda seen: [{str(key) for key in group} for group in cohorts_by_merging(seen)],
+                "stay as they are",
+            ),
         },
         garbage=[lambda seen: {"ant": 1}, lambda seen: ["ant", "bee"]],
     ),
     "13.7": Answers(
         right=[share_by_counting, share_by_odds],
         wrong={
-            "of the thieves": (lambda thieves, caught, false_alarms: caught, "share of thieves who ring"),
-            "the honest": (lambda *args: 1 - share_by_counting(*args), "that honest users raise"),
-            "all are honest": (
-                lambda thieves, caught, false_alarms: thieves * caught / (thieves * caught + false_alarms),
-                "counted as if they were honest",
-            ),
-            "no base rate": (lambda thieves, caught, false_alarms: caught / (caught + false_alarms), "as many thieves"),
-            "of all keys": (lambda thieves, caught, false_alarms: thieves * caught, "share of all keys"),
-            "in peace": (lambda thieves, caught, false_alarms: 1 - false_alarms, "left in peace"),
-            "percent": (lambda *args: 100 * share_by_counting(*args), "between 0 and 1"),
+            "whole keys": (lambda *given: share_by_counting(*given, keys=10_000, whole=round), "count parts of keys"),
             "the thieves": (lambda thieves, caught, false_alarms: thieves, "8 of 107"),
+            "nobody honest, nobody": (
+                lambda *given: share_by_counting(*given) if given[2] else 0.0,
+                "always right",
+            ),
         },
     ),
 }
