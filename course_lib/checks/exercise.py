@@ -103,6 +103,7 @@ def judge(exercise, answer, seconds=SECONDS_PER_CHECK):
         )
 
     def examine(answer):
+        trial.own_functions()
         with trial.undisturbed():
             trial.within(seconds, lambda: exercise.examine(answer))
 

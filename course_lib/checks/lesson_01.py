@@ -199,6 +199,7 @@ LOG_SOFTMAX = Table(
 # ---- 1.3 ----
 
 EIGHT = torch.full((8,), 1 / 8)
+FLAT = torch.full((3, 4, 8), 1 / 8)
 RARE = torch.tensor([1 - 1e-4, 1e-4])
 ADDED = "A number added before the log (or a clamp) is too large for a rare class."
 ANSWERS = torch.tensor([[0.5, 0.25, 0.25, 0.0], [0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
@@ -220,15 +221,10 @@ ENTROPY = Table(
     (
         Case("eight equally likely classes, in nats,", (EIGHT,), torch.tensor(math.log(8)), "By hand it is ln 8."),
         Case(
-            "1/2, 1/4, 1/8, 1/8, in nats,", (torch.tensor([0.5, 0.25, 0.125, 0.125]),), torch.tensor(1.75 * math.log(2))
+            "0.1, 0.2, 0.3, 0.4, in nats,", (ANSWERS[1],), shannon(ANSWERS[1]), "Each surprise, weighed by its class."
         ),
-        Case("three answers, in nats,", (ANSWERS[1:],), shannon(ANSWERS[1:]), "One number for each row."),
-        Case(
-            "answers of shape (3, 4, 8)",
-            (torch.full((3, 4, 8), 1 / 8),),
-            shannon(torch.full((3, 4, 8), 1 / 8)),
-            "Sum over dim=-1.",
-        ),
+        Case("two answers, in nats,", (ANSWERS[1:],), shannon(ANSWERS[1:]), "One number for each row."),
+        Case("answers of shape (3, 4, 8)", (FLAT,), shannon(FLAT), "Sum over dim=-1, the classes."),
         Case("eight equally likely classes, with base=2,", (EIGHT, 2), torch.tensor(3.0), "Three yes-or-no questions."),
         Case(
             "eight equally likely classes, with base=10,", (EIGHT, 10), torch.tensor(math.log10(8)), "Not only base 2."
@@ -236,7 +232,7 @@ ENTROPY = Table(
         Case("1/2, 1/4, 1/4, 0, with base=2,", (ANSWERS[0], 2), torch.tensor(1.5), "1/2·1 + 1/4·2 + 1/4·2 + 0 = 1.5."),
         Case("the probabilities 0.9999, 0.0001", (RARE,), shannon(RARE), ADDED, 3e-7),
         Case("the certain answer 1, 0, 0", (torch.eye(3)[0],), torch.tensor(0.0), ADDED, 3e-7),
-        Case("a batch, one of it certain,", (torch.stack([EIGHT, torch.eye(8)[0]]),), torch.tensor([math.log(8), 0.0])),
+        Case("a batch with a zero", (ANSWERS,), shannon(ANSWERS), "Zeros in a batch, too."),
     ),
     (
         lambda p, base=math.e: -plogp(p).sum(-1) / math.log(base),
@@ -330,6 +326,14 @@ COLD = Table(
 # ---- 1.5 ----
 
 
+FOURS = torch.tensor([[[3.0, 0.0, 0.0, -1.0]], [[30.0, 31.0, 32.0, 33.0]]])  # (2, 1, 4)
+BY_HAND = torch.tensor([[[0.2625, 0.2475, 0.2475, 0.2425]], [[0.2425, 0.2475, 0.2525, 0.2575]]])  # at T = 50
+
+
+def hot_case(seen, z, T, right, why):
+    return Case(seen, (torch.tensor(z), T), torch.tensor(right), why)
+
+
 def centred(z):
     return z - z.mean(-1, keepdim=True)
 
@@ -342,25 +346,28 @@ HOT = Table(
     "hot",
     "one number per class",
     (
-        Case("the logits 3, 0, 0 at T = 10", (torch.tensor([3.0, 0.0, 0.0]), 10.0), torch.tensor([0.4, 0.3, 0.3])),
-        Case("the logits 3, 1 at T = 4", (torch.tensor([3.0, 1.0]), 4.0), torch.tensor([0.625, 0.375]), "C is 2 here."),
+        hot_case(
+            "the logits 3, 0, 0 at T = 10", [3.0, 0.0, 0.0], 10.0, [0.4, 0.3, 0.3], "By hand: 1/3 + 2/30, 1/3 - 1/30."
+        ),
+        hot_case("the logits 3, 1 at T = 4", [3.0, 1.0], 4.0, [0.625, 0.375], "C is 2 here."),
         Case(
-            "the rows (3, 0, 0, -1) and (30, 31, 32, 33) at T = 50",
-            (torch.tensor([[3.0, 0.0, 0.0, -1.0], [30.0, 31.0, 32.0, 33.0]]), 50.0),
-            torch.tensor([[0.2625, 0.2475, 0.2475, 0.2425], [0.2425, 0.2475, 0.2525, 0.2575]]),
-            "Does each row get its own mean, and do you count its classes (4 here)?",
+            "the rows (3, 0, 0, -1), (30, 31, 32, 33) at T = 50",
+            (FOURS[:, 0], 50.0),
+            BY_HAND[:, 0],
+            "A mean for each row.",
         ),
         Case(
-            "logits of shape (2, 2, 3) at T = 20",
-            (CUBE, 20.0),
-            1 / 3 + (CUBE.double() - torch.tensor([[[1.0], [3.5 / 3]]])) / 60,
-            "The classes are always the last dim, and dim=-1 is its name.",
+            "logits of shape (2, 1, 4) at T = 30",
+            (FOURS, 30.0),
+            0.25 + (BY_HAND - 0.25) * 5 / 3,
+            "The classes are dim=-1.",
         ),
-        Case(
+        hot_case(
             "the logits 6, 0, 0 at T = 1",
-            (torch.tensor([6.0, 0.0, 0.0]), 1.0),
-            torch.tensor([5 / 3, -1 / 3, -1 / 3]),
-            "T is not large here, and a straight line leaves 0…1. That is where it ends to be good; do not bend it.",
+            [6.0, 0.0, 0.0],
+            1.0,
+            [5 / 3, -1 / 3, -1 / 3],
+            "A line does not bend at 0 or 1.",
         ),
     ),
     (
@@ -487,8 +494,8 @@ TEMPERATURE = Table(
         search_case("the logits 4, 2, 1, 0, -2", FIVE, 1.75),
         search_case("the logits 4, 2, 1, 0, -2", FIVE, 0.45),
         search_case("the logits 4, 2, 1, 0, -2", FIVE, 24.0),
-        search_case("the logits 80, 40, 20, 0, -40", FIVE * 20, 35.0),
-        search_case("the logits 0.1, 0.05, 0.025, 0, -0.05", FIVE / 40, 0.043),
+        search_case("the logits 240, 120, 60, 0, -120", FIVE * 60, 99.5),
+        search_case("the logits 0.02, 0.01, 0.005, 0, -0.01", FIVE / 200, 0.012),
         search_case("the logits 1004, 1002, 1001, 1000, 998", FIVE + 1000, 0.9),
         search_case("the logits 3, 0, 3", torch.tensor([3.0, 0.0, 3.0]), 6.5),
         search_case("the logits 2, 1, 0", TOY, 0.3),

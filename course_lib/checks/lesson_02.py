@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import special
 
 from course_lib.checks.exercise import Exercise
 from course_lib.checks.table import Case, Table
@@ -103,6 +104,8 @@ PROBS = torch.tensor(
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0])
 BY_HAND = torch.tensor([[0.7, 0.2, 0.1], [0.15, 0.55, 0.3], [0.0, 0.1, 0.9]])
 SWAP = torch.tensor([1, 0, 2])  # labels that disagree with every winner of the first two classes
+FIVE = torch.tensor([1, 0, 1, 0, 0])
+FOUR = (0.6 * torch.eye(4) + 0.1)[[2, 0, 3, 1]]
 TWO = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.3, 0.7], [0.8, 0.2]])
 
 
@@ -125,29 +128,13 @@ MAP = Table(
     "one row per label, one column per class",
     (
         Case(
-            "six answers, where label 0 has the rows 0, 2 and 5,",
-            (PROBS, LABELS),
-            BY_HAND,
-            "Row c holds a mean answer.",
+            "six answers, where label 0 has the rows 0, 2, 5,", (PROBS, LABELS), BY_HAND, "Row c holds a mean answer."
         ),
         Case(
-            "the same six answers with the labels 0 and 1 exchanged",
-            (PROBS, SWAP[LABELS]),
-            BY_HAND[SWAP],
-            "Row c is the mean of the answers whose label is c.",
+            "these six with the labels 0 and 1 exchanged", (PROBS, SWAP[LABELS]), BY_HAND[SWAP], "Group them by label."
         ),
-        Case(
-            "five answers of two classes with the labels 1, 0, 1, 0, 0",
-            (TWO, torch.tensor([1, 0, 1, 0, 0])),
-            torch.tensor([[0.5, 0.5], [0.7, 0.3]]),
-            "How many classes are there here?",
-        ),
-        Case(
-            "four answers, one of each label,",
-            (torch.eye(4)[[2, 0, 3, 1]] * 0.6 + 0.1, torch.tensor([3, 1, 0, 2])),
-            torch.tensor([[0.1, 0.1, 0.1, 0.7], [0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.7, 0.1]]),
-            "A label with a single example has that one's answer.",
-        ),
+        Case("five answers of two classes", (TWO, FIVE), torch.tensor([[0.5, 0.5], [0.7, 0.3]]), "Count the classes."),
+        Case("an answer of each of four labels", (FOUR, FOUR.argmax(-1)), 0.6 * torch.eye(4) + 0.1, "A mean of one."),
     ),
     (
         lambda p, y: means(p, members(p, y)).T,
@@ -172,63 +159,62 @@ MAP = Table(
     ),
 )
 
-# ---- 2.3 ----
+# ---- 2.3 and 2.4 ----
 
 LN2 = math.log(2)
-P = torch.tensor([[0.5, 0.25, 0.25], [0.9, 0.05, 0.05]])
-Q = torch.tensor([[0.25, 0.25, 0.5], [0.2, 0.3, 0.5]])
-HALVES = torch.tensor([[0.5, 0.5, 0.0]])
-THREE_P = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
-THREE_Q = THREE_P.flip(0, 1)
-FAR_P = torch.softmax(torch.tensor([[20.0, 2e-5, 0.0]]), -1)
-FAR_Q = torch.softmax(torch.tensor([[-20.0, -2e-5, 0.0]]), -1)
+P, Q = [[0.5, 0.25, 0.25], [0.9, 0.05, 0.05]], [[0.25, 0.25, 0.5], [0.2, 0.3, 0.5]]
+FOURS = [[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]]
+HALVES, QUARTER, LABEL = [[0.5, 0.5, 0.0]], [[0.25, 0.5, 0.25]], [[0.0, 1.0, 0.0]]
+NO_TERM = "What p never says adds nothing, whatever q says of it: a term with p = 0 is 0, in the entropy as in the KL."
+RULED_OUT = (
+    "q rules out what p says, and that makes the KL infinite. Only the zeros of p are harmless; a small number added to q "
+    "(or a clamp) hides the others."
+)
+ANSWERS = (  # (what is given, p, q, what to look at, how far off)
+    (
+        "p, q of three rows and four classes",
+        FOURS,
+        [row[::-1] for row in FOURS[::-1]],
+        "Sum over the classes only.",
+        1e-6,
+    ),
+    ("p = (0.5, 0.25, 0.25), (0.9, 0.05, 0.05), q = (0.25, 0.25, 0.5), (0.2, 0.3, 0.5)", P, Q, "Row by row.", 1e-6),
+    ("p = 0.5, 0.5, 0 and q = 0.25, 0.5, 0.25", HALVES, QUARTER, NO_TERM, 1e-6),
+    ("p = q = 0, 1, 0", LABEL, LABEL, NO_TERM, 1e-6),
+    ("p = 0.5, 0.5, 0 and q = 0, 1, 0", HALVES, LABEL, RULED_OUT, 1e-6),
+    (
+        "p = 1, 4e-18, 2e-9 and q = 2e-9, 4e-18, 1",
+        [[1.0, 4e-18, 2e-9]],
+        [[2e-9, 4e-18, 1.0]],
+        "Small ones count.",
+        1e-3,
+    ),
+)
 
 
-def true_kl(p, q):
-    """By torch's own distributions, which know nothing of this course; without zeros."""
-    Categorical = torch.distributions.Categorical
-    return torch.distributions.kl_divergence(Categorical(probs=p.double()), Categorical(probs=q.double()))
+def doubt(p):
+    return torch.special.entr(p).sum(-1)
 
 
 def crossed(p, q):
     return -torch.xlogy(p, q).sum(-1)
 
 
+def true_kl(p, q):
+    """By scipy, in double precision."""
+    return torch.from_numpy(special.rel_entr(p.double().numpy(), q.double().numpy())).sum(-1)
+
+
+def told_apart(right):
+    """The answers above, with what right(p, q) makes of them."""
+    given = [(seen, torch.tensor(p), torch.tensor(q), why, off) for seen, p, q, why, off in ANSWERS]
+    return tuple(Case(seen, (p, q), right(p, q), why, off) for seen, p, q, why, off in given)
+
+
 KL = Table(
     "kl",
     "one number per row",
-    (
-        Case(
-            "p = (0.5, 0.25, 0.25), (0.9, 0.05, 0.05) and q = (0.25, 0.25, 0.5), (0.2, 0.3, 0.5)", (P, Q), true_kl(P, Q)
-        ),
-        Case("three rows of four classes", (THREE_P, THREE_Q), true_kl(THREE_P, THREE_Q), "Sum over the classes only."),
-        Case(
-            "p = 0.5, 0.5, 0 and q = 0.25, 0.25, 0.5",
-            (HALVES, torch.tensor([[0.25, 0.25, 0.5]])),
-            torch.tensor([LN2]),
-            "By hand it is ln 2: the third term is 0, since p never says it, and the others are as before.",
-        ),
-        Case(
-            "p = q = 1, 0, 0",
-            (torch.tensor([[1.0, 0.0, 0.0]]),) * 2,
-            torch.tensor([0.0]),
-            "An answer is at distance 0 from itself.",
-        ),
-        Case(
-            "p = 0.5, 0.5, 0 and q = 1, 0, 0",
-            (HALVES, torch.tensor([[1.0, 0.0, 0.0]])),
-            torch.tensor([math.inf]),
-            "Here q rules out what p says half of the time. Only the zeros of p are harmless; a small number added to q "
-            "(or a clamp) hides the others.",
-        ),
-        Case(
-            f"p = {FAR_P[0].tolist()} and q the other way round",
-            (FAR_P, FAR_Q),
-            true_kl(FAR_P, FAR_Q),
-            "Small probabilities count too: was something added to them, or were they cut off?",
-            off=1e-3,
-        ),
-    ),
+    told_apart(true_kl),
     (
         lambda p, q: kl(q, p),
         "That is KL(q || p). The divergence has a direction: which of the two weighs the terms, and which stands below the line?",
@@ -238,7 +224,7 @@ KL = Table(
         "No KL divergence is negative. The terms are weighed by q, the fraction is p / q; in the formula the same letter "
         "stands in front of the log and above the line.",
         lambda p, q: kl(p, q) / p.shape[-1],
-        "With three classes that is a third of it: it looks like a mean over the classes. The formula has a sum.",
+        "With four classes that is a quarter of it: it looks like a mean over the classes. The formula has a sum.",
         lambda p, q: kl(p, q) / LN2,
         "That is right in bits. Asked for are nats: the logarithm with base e.",
         crossed,
@@ -248,7 +234,7 @@ KL = Table(
         lambda p, q: F.kl_div(p, q, reduction="none").sum(-1),
         "torch's F.kl_div takes the logs of q first, and then p: it is KL of the second to the first.",
         lambda p, q: kl(p, q).mean(),
-        "Two examples need two numbers. Keep one per row: sum over the classes only.",
+        "Three examples need three numbers. Keep one per row: sum over the classes only.",
         lambda p, q: p * (p / q).log(),
         "That is a number for each class. The divergence of a row is the sum of its classes' terms.",
         lambda p, q: (p * (p / q).log()).sum(0),
@@ -264,41 +250,10 @@ KL = Table(
 )
 
 
-# ---- 2.4 ----
-
-LABEL = torch.tensor([[0.0, 1.0, 0.0]])
-WHOLE = "The floor is the entropy of p, the gap is KL(p || q); together they are the cross-entropy, in nats."
-QUARTER = torch.tensor([[0.25, 0.5, 0.25]])
-
-
-def doubt(p):
-    return torch.special.entr(p).sum(-1)
-
-
 PARTS = Table(
     "floor_and_gap",
     "two things, the floor and the gap, one number per row each",
-    (
-        Case(
-            "three rows of four classes",
-            (THREE_P, THREE_Q),
-            (doubt(THREE_P.double()), true_kl(THREE_P, THREE_Q)),
-            WHOLE,
-        ),
-        Case("p and q of two rows", (P, Q), (doubt(P.double()), true_kl(P, Q)), WHOLE),
-        Case(
-            "a label (p = 0, 1, 0) and q = 1/4, 1/2, 1/4",
-            (LABEL, QUARTER),
-            (torch.tensor([0.0]), torch.tensor([LN2])),
-            "A label has no doubt, and the gap is ln 2. A term with p = 0 is 0, in the entropy as in the KL.",
-        ),
-        Case(
-            "p = 1/4, 1/2, 1/4 and a label for q",
-            (QUARTER, LABEL),
-            (torch.tensor([1.5 * LN2]), torch.tensor([math.inf])),
-            "What p says and q rules out makes the gap infinite, and leaves the floor as it is.",
-        ),
-    ),
+    told_apart(lambda p, q: (doubt(p.double()), true_kl(p, q))),
     (
         lambda p, q: (kl(p, q), doubt(p)),
         "These are the two parts in the wrong order: the floor comes first.",
@@ -330,7 +285,8 @@ PARTS = Table(
 # ---- 2.5 ----
 
 PAIRS = torch.tensor([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0], [0.1, 0.9, 0.0], [0.3, 0.4, 0.3], [1.0, 0.0, 0.0]])
-NEAR = torch.tensor([[1.0, 0.0, 0.0], [0.999, 0.001, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+EQUAL = torch.tensor([[0.5, 0.3, 0.2]]).repeat(4, 1)
+NEAR = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.999, 0.001, 0.0]])
 TWINS = torch.tensor([1, 0, 1, 2, 0])
 MANY = torch.softmax(2 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), -1)
 UNEVEN = torch.tensor([1, 2, 2, 0, 1, 2, 3, 2, 1, 1, 2, 2, 0, 1, 2, 1, 2, 1, 2, 2, 1, 0, 1, 2, 2, 1, 2, 1, 2, 1])
@@ -361,24 +317,9 @@ BITS = Table(
             (0.6 * math.log2(0.6 / 0.8) + 0.4 * math.log2(0.4 / 0.2) + math.log2(1 / 0.8)) / 5,
             "How far is each answer from its label's row of the map, in bits, in the mean over all five?",
         ),
-        Case(
-            "four equal answers",
-            (torch.tensor([[0.5, 0.3, 0.2]]).repeat(4, 1), torch.tensor([0, 1, 2, 2])),
-            0.0,
-            "None of them says a thing about its picture.",
-        ),
-        Case(
-            "the answers 1, 0, 0 and 0.999, 0.001, 0 of one label, and two of other labels",
-            (NEAR, torch.tensor([0, 0, 1, 2])),
-            by_entropies(NEAR, torch.tensor([0, 0, 1, 2])),
-            "Was something added to the zeros, or were they cut off?",
-        ),
-        Case(
-            "thirty answers of four labels",
-            (MANY, UNEVEN),
-            by_entropies(MANY, UNEVEN),
-            "Is each example compared with the row of its own label, and is each counted once?",
-        ),
+        Case("four equal answers", (EQUAL, TWINS[:4]), 0.0, "None of them says a thing about its picture."),
+        Case("answers such as 0.999, 0.001, 0", (NEAR, TWINS[1:]), by_entropies(NEAR, TWINS[1:]), "Do all zeros stay?"),
+        Case("thirty answers of four labels", (MANY, UNEVEN), by_entropies(MANY, UNEVEN), "Is each one counted once?"),
     ),
     (
         lambda p, y: bits(p, y).mean() * LN2,

@@ -49,14 +49,13 @@ class Table:
         likely = self.pairs()
         for case in self.cases:
             came = self.ask(answer, case)
-            gave = [(self.outcome(mistake, case)[0], says) for mistake, says in likely]
-            agree = [values.same(other, came, case.off) for other, _ in gave]
+            gave = [(self.outcome(mistake, case)[0], says, mistake) for mistake, says in likely]
+            likely = [(mistake, says) for other, says, mistake in gave if values.same(other, came, case.off)]
             if not values.same(came, case.right, case.off):
-                odd = values.odd(came, case.right)  # if so, what is of its kind is a cause, whatever its numbers
-                akin = [odd and values.kind(other) == values.kind(came) for other, _ in gave]
-                ordered = sorted(zip(agree, akin, gave, strict=True), key=lambda one: one[:2], reverse=True)
-                self.tell(answer, case, came, [says for here, kin, (_, says) in ordered if here or kin])
-            likely = [mistake for mistake, here in zip(likely, agree, strict=True) if here]
+                causes = [says for _, says in likely]
+                if values.odd(came, case.right):  # then whatever gives such a thing is a cause, be its numbers others
+                    causes += [says for other, says, _ in gave if values.kind(other) == values.kind(came)]
+                self.tell(answer, case, came, causes)
         self.also(answer)
         self.ask_again(answer, self.cases[0])
 
@@ -87,7 +86,7 @@ class Table:
         if isinstance(came, Exception):
             if not causes:
                 raise came
-            raise NotYet(f"for {case.seen} {trial.raised(came, answer)}. {causes[0]}")
+            raise NotYet(f"for {case.seen} {trial.raised(came, answer) or f'came {came!r:.200}'}. {causes[0]}")
         expect(came is not None, f"your {self.name} gave back None. Is there a `return` line at its end?")
         odd = values.kind(came) != values.kind(case.right)
         if not causes and not odd and all(values.same(self.outcome(answer, one)[0], came, 0) for one in self.cases):

@@ -81,8 +81,8 @@ class LeftChanged(Exception):
 def undisturbed():
     """Whatever the session's settings, inside they are those of a new one; outside, all goes on as if nothing happened.
 
-    Settings: torch's gradients, default dtype and random numbers, those of numpy and Python. Raises LeftChanged when the
-    answer left one changed, or when a function of torch's was replaced. quit() is an error and ends nothing.
+    Settings: torch's gradients, default dtype and random numbers, those of numpy and Python. Raises LeftChanged when
+    gradients or the dtype were left changed. quit() is an error and ends nothing.
     """
     torch, numpy, shell = sys.modules.get("torch"), sys.modules.get("numpy"), _shell()
     with contextlib.ExitStack() as after:
@@ -97,7 +97,6 @@ def undisturbed():
         if not torch:
             yield
             return
-        _own_functions(torch)
         after.enter_context(torch.inference_mode(False))
         after.callback(torch.set_grad_enabled, torch.is_grad_enabled())
         after.callback(torch.set_default_dtype, torch.get_default_dtype())
@@ -125,10 +124,16 @@ def _leave(*args, **kwargs):
     raise SystemExit
 
 
-def _own_functions(torch):
-    """Raise LeftChanged when a line of the session has put a function in the place of one of torch's."""
-    for name, home in (("torch", torch), ("torch.nn.functional", torch.nn.functional), ("torch.Tensor", torch.Tensor)):
-        for part, there in vars(home).items():
+def own_functions():
+    """Raise LeftChanged when a line of the session has put something in the place of a function of torch's."""
+    torch = sys.modules.get("torch")
+    homes = (
+        (("torch", torch), ("torch.nn.functional", torch.nn.functional), ("torch.Tensor", torch.Tensor))
+        if torch
+        else ()
+    )
+    for name, home in homes:
+        for part, there in list(vars(home).items()):
             if getattr(there, "__module__", None) == "__main__":
                 raise LeftChanged(
                     f"{name}.{part} is not torch's own any more: a line of this session put something else in its "

@@ -238,7 +238,7 @@ ANSWERS = {
         right=[hot_by_sum, hot_matrix],
         wrong={
             "second order": (hot_second_order, "gave 0.4033"),
-            "positive by force": (lambda z, T: hot_by_sum(z, T).relu(), "do not bend it"),
+            "positive by force": (lambda z, T: hot_by_sum(z, T).relu(), "A line does not bend"),
             "the sum for the mean": (
                 lambda z, T: 1 / z.size(-1) + (z - z.sum(-1, True)) / (z.size(-1) * T),
                 "gave 0.3333",
@@ -259,7 +259,7 @@ ANSWERS = {
         wrong={
             "a coarse grid": (lambda z, wanted: fine_grid(z, wanted, steps=300), "in enough steps"),
             "whole numbers": (lambda z, wanted: round(halve_by_ratio(z, wanted).item()), "gave 2; expected is 1.75"),
-            "from 0.1 on": (lambda z, wanted: halve_by_ratio(z, wanted, low=0.1), "gave 0.1; expected is 0.043"),
+            "from 0.1 on": (lambda z, wanted: halve_by_ratio(z, wanted, low=0.1), "gave 0.1; expected is 0.012"),
         },
         garbage=[never_ends, lambda z, wanted: math.nan, lambda z, wanted: -1.0],
     ),

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,18 @@ def test_each_mistake_of_a_table_gets_its_own_sentence(number):
     for place, (mistake, says) in enumerate(pairs):
         state, sentence = judge(EXERCISES[number], _wrap(mistake))
         assert state == "not yet" and says in sentence, f"mistake {place} ({says}): {sentence}"
+
+
+@every_exercise
+def test_what_the_session_has_set_decides_nothing(number):
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.double)
+    try:
+        assert [judge(EXERCISES[number], answer)[0] for answer in _answers(number).right[:2]] == ["passed", "passed"]
+        assert judge(EXERCISES[number], next(iter(_answers(number).wrong.values()))[0])[0] == "not yet"
+    finally:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
 
 
 @every_exercise
@@ -170,6 +183,15 @@ def test_right_losses_train_all_seeds_at_once_as_they_train_one(number):
         for seed, model in enumerate(together):
             alone = train.fit(make(seed), data, loss, seed=seed, **settings)
             torch.testing.assert_close(list(model.parameters()), list(alone.parameters()), atol=1e-5, rtol=1e-4)
+
+
+def test_the_numbers_of_a_check_are_single_precision_whatever_the_session_has_set(monkeypatch):
+    monkeypatch.delitem(sys.modules, "course_lib.checks.lesson_01")
+    torch.set_default_dtype(torch.double)
+    try:
+        assert checks.find("1.1").examine.cases[0].given[0].dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("number", ["99.1", "1.99", "one", "", None, "../1.1"])
