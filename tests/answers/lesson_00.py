@@ -34,7 +34,6 @@ ANSWERS = {
             slope_by_small_step,
             lambda oracle: (oracle(10) - oracle(-10)) / 20,
             lambda oracle: torch.tensor(oracle(4.0)) - oracle(3.0),
-            lambda oracle: -oracle(-1) + oracle(0),
         ],
         wrong={
             "over four steps": (lambda oracle: oracle(2) - oracle(-2), "over n steps"),

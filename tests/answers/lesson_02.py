@@ -23,15 +23,6 @@ def soft_by_hand(logits, T):
 # ---- 2.2 ----
 
 
-def map_by_loop(probs, labels):
-    C = probs.shape[1]
-    out = torch.zeros(C, C)
-    for c in range(C):
-        rows = [probs[n] for n in range(len(labels)) if labels[n] == c]
-        out[c] = sum(rows) / len(rows)
-    return out
-
-
 def map_by_index_add(probs, labels):
     sums = torch.zeros(probs.shape[1], probs.shape[1]).index_add(0, labels, probs)
     return sums / labels.bincount(minlength=probs.shape[1])[:, None]
@@ -116,17 +107,6 @@ def bias_by_max(logits, labels, cls, biases):
     return max(biases, key=lambda bias: accuracy(biased(logits, cls, bias), labels))
 
 
-def bias_by_loop(logits, labels, cls, biases):
-    best, best_bias = -1.0, None
-    for bias in biases:
-        moved = logits.clone()
-        moved[:, :, cls] += bias
-        right = sum(int(winner == label) for row in moved.argmax(-1) for winner, label in zip(row, labels, strict=True))
-        if right > best:
-            best, best_bias = right, bias
-    return best_bias
-
-
 def bias_in_place(logits, labels, cls, biases):
     scores = []
     for bias in biases:
@@ -156,7 +136,7 @@ ANSWERS = {
         },
     ),
     "2.2": Answers(
-        right=[map_by_loop, map_by_index_add, map_by_einsum],
+        right=[map_by_index_add, map_by_einsum],
         wrong={
             "sorted by label": (lambda p, y: map_by_index_add(p, y.sort().values), "Row c holds a mean answer"),
             "its own label left out": (
@@ -215,7 +195,7 @@ ANSWERS = {
         },
     ),
     "2.7": Answers(
-        right=[bias_by_max, bias_by_loop, bias_all_at_once],
+        right=[bias_by_max, bias_all_at_once],
         wrong={
             "in place": (bias_in_place, "changed what it was given"),
             "probabilities averaged": (
