@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.vault.ledger import Entry, Ledger, LedgerError
+from course_lib.vault.keyring import Key
+from course_lib.vault.ledger import Entry, Ledger, LedgerError, sqlite
 from course_lib.vault.refusal import Refusal
+from course_lib.vault.watch import Alarm
 from tests.waiting import HANG
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -214,6 +216,55 @@ def test_a_change_that_fails_changes_nothing(book):
     with pytest.raises(ValueError, match="no"):
         b.ledger.writer.change(work)
     assert b.sql("SELECT DISTINCT pseudonym FROM keys") == [("p",)]
+
+
+def test_what_one_verb_keeps_another_gives_back_after_a_restart_too(book):
+    b, alarm = book(), Alarm(1, 5.0, "cohort", "green", "toy", "volume", 9.0, 8.0, None, "log", 9)
+    b.record(entry(rows=3), entry(key=2, rows=4, cohort="blue"))
+    shares = dict.fromkeys(sqlite.SUBMISSION, 0.5)
+    submission = shares | {
+        "key": 1,
+        "questions": 3,
+        "model": "toy",
+        "architecture": "linear",
+        "policy": "p",
+        "sha256": "s",
+    }
+    assert b.ledger.meta({"class": "first"})["class"] == "first"
+    b.ledger.set_meta("ends", 7.0)
+    b.ledger.adopt_policy("p", 1.0, "text"), b.ledger.adopt_policy("p", 2.0, "another")
+    b.ledger.begin_alarm(alarm)
+    alarm.ended = 6.0
+    b.ledger.end_alarm(alarm)
+    b.ledger.pardon(("key", 1), 6.5), b.ledger.pardon(("cohort", "green"), 6.5)
+    b.ledger.add_submission(submission)
+    b.ledger.add_honest_costs({("p", "toy"): (0.1, 0.2)}), b.ledger.add_honest_costs({("p", "toy"): (0.9, 0.9)})
+    number = b.ledger.new_key(b"h", "bo", "blue", "first", "predict", 10, 1.0, None, None)
+    b.ledger.set_key(number, "cohort", "green")
+    b.ledger.count_refusal(1, 2, 429, "too-fast", 5)
+    b.ledger.close()
+    ledger = book().ledger
+    assert ledger.meta({"class": "second"}) == {"class": "first", "ends": 7.0}
+    assert [tuple(row) for row in ledger.policies()] == [("p", "text")]
+    assert [Alarm(*row) for row in ledger.alarms()] == [alarm]
+    assert ledger.pardons() == {("key", 1): 2, ("cohort", "green"): 2}
+    assert ledger.submissions() == [submission] and ledger.honest_costs() == {("p", "toy"): (0.1, 0.2)}
+    assert [Key(*row[1:]) for row in ledger.keys()][-1] == Key(
+        number, "bo", "green", "first", "predict", 10, 0, 1.0, None, None, None
+    )
+    assert [[tuple(row) for row in rows] for rows in ledger.totals()] == [
+        [(1, 1, 3), (2, 1, 4)],
+        [("blue", 4), ("green", 3)],
+        [(2, 1)],
+    ]
+    assert ledger.asked("p", "blue", "toy") == (7, 7) and ledger.asked("bo", "none", "toy") == (0, 0)
+    assert ledger.newest() == 60.0  # the minute of the refusal
+    assert [row["rows"] for row in ledger.history()] == [3, 4]
+
+
+def test_only_what_may_change_of_a_key_is_changed(book):
+    with pytest.raises(AssertionError, match="spent"):
+        book().ledger.set_key(1, "spent", 0)
 
 
 def test_a_reader_cannot_write(book):
