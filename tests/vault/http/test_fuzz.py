@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from course_lib.vault.http import openapi, serve
+from course_lib.vault.http import connection, openapi
 from course_lib.vault.victims import Victim
 from tests.vault.served import ROW, Served, read_all
 from tests.vault.world import TOY
@@ -280,7 +280,7 @@ def test_a_thousand_wrong_requests_get_a_sentence_each(vault):
 
 def test_hundreds_of_requests_that_are_hardly_http_leave_the_server_well(tmp_path, monkeypatch):
     """All at once, each with a line of its own, which the server closes: answered, refused, or 408 where more was to come."""
-    monkeypatch.setattr(serve, "IDLE_SECONDS", 2.0)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 2.0)
     vault, draw, lines = Served(tmp_path, header_seconds=2, body_seconds=2), random.Random(11), []
     body = json.dumps({"model": "toy", "inputs": ROW})
     whole = (
