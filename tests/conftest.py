@@ -44,9 +44,9 @@ def world(tmp_path):
         one.service.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A Chromium, started once for all tests that drive one."""
+    """A Chromium for a module's tests. It ends with them: while Playwright runs, no other event loop can in this thread."""
     from tests.browser import chromium
 
     with chromium() as one:
