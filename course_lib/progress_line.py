@@ -2,16 +2,19 @@
 
 import os
 import sys
+import threading
 import time
 
 PATIENCE = 3.0  # seconds that a learner waits without a word
+_running = threading.local()  # .jobs: those of this thread, the outermost first
 
 
 class Progress:
     """`with Progress("16 students, 30 epochs", 30) as progress:` ... `progress.step()`.
 
     A job of under 3 seconds prints nothing. A longer one shows one line that is rewritten in place and ends,
-    in the stored page too, as "16 students, 30 epochs: 4.2 s".
+    in the stored page too, as "16 students, 30 epochs: 4.2 s". A job within a job has no line of its own: it moves the
+    outer one's, so that many short jobs are not many seconds of silence.
     """
 
     def __init__(self, what, total, clock=time.monotonic):
@@ -22,23 +25,44 @@ class Progress:
 
     def __enter__(self):
         self.start = self.clock()
+        self.jobs = _running.__dict__.setdefault("jobs", [])
+        self.outer = self.jobs[-1] if self.jobs else None
+        self.jobs.append(self)
         return self
 
     def step(self, parts=1):
         """So many more of `total` parts are done."""
         self.done += parts
+        self._tell(self.done / self.total)
+
+    def _tell(self, share):
+        """Show that this share of the job is done, 0 to 1; what a job within the next part says counts in it."""
+        if self.outer:
+            return self.outer._tell((self.outer.done + share) / self.outer.total)
         seconds = self.clock() - self.start
         if seconds >= PATIENCE and (self.shown is None or seconds - self.shown >= 0.5):
-            left = seconds / self.done * (self.total - self.done)
-            self.line(f"{self.what}: {self.done / self.total:.0%} done, about {_duration(left)} left")
+            left = f", about {_duration(seconds / share * (1 - share))} left" if share else ""
+            self.line(f"{self.what}: {share:.0%} done{left}")
             self.shown = seconds
 
     def __exit__(self, kind, error, trace):
+        self.jobs.remove(self)
+        if self.outer and self.shown is None:
+            return
         seconds = self.clock() - self.start
         if kind is not None and (self.shown is not None or kind is KeyboardInterrupt):
             self.line(f"{self.what}: stopped at {self.done / self.total:.0%} after {_duration(seconds)}", last=True)
         elif kind is None and seconds >= PATIENCE:
             self.line(f"{self.what}: {_duration(seconds)}", last=True)
+
+
+def each(items, what):
+    """The items one after the other, with one line for all of them: for seed in each(range(16), "16 students")."""
+    items = list(items)
+    with Progress(what, len(items)) as progress:
+        for item in items:
+            yield item
+            progress.step()
 
 
 def _duration(seconds):

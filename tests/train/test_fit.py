@@ -10,7 +10,7 @@ from torch import nn
 from course_lib import data, train
 from course_lib.losses import cross_entropy, distill_loss, kd_loss
 from course_lib.models import Ensemble, freeze, mlp, state_hash
-from course_lib.progress_line import Progress
+from course_lib.progress_line import Progress, each
 from tests.waiting import HANG
 
 DIGITS = data.load("digits")
@@ -344,6 +344,43 @@ def test_in_a_terminal_the_line_is_rewritten_and_tells_how_long_it_still_takes(c
     shown = capsys.readouterr().out
     assert "\r4 epochs: 50% done, about 4.0 s left" in shown
     assert shown.count("\n") == 1 and shown.split("\r")[-1].strip() == "4 epochs: 8.0 s"
+
+
+def test_a_job_within_a_job_moves_the_line_of_the_outer_one(capsys, monkeypatch):
+    """Two trainings of 2 s each, four steps each: silent alone, told together from the third second on."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    clock = Clock()
+    with Progress("2 students", 2, clock) as outer:
+        for _ in range(2):
+            with Progress("4 epochs", 4, clock) as inner:
+                for _ in range(4):
+                    clock.now += 0.5
+                    inner.step()
+            outer.step()
+    shown = capsys.readouterr().out
+    assert "\r2 students: 75% done, about 1.0 s left" in shown and "epochs" not in shown
+    assert shown.count("\n") == 1 and shown.split("\r")[-1].strip() == "2 students: 4.0 s"
+
+
+def test_after_a_job_that_failed_the_next_one_has_a_line_of_its_own(capsys):
+    clock = Clock()
+    with pytest.raises(KeyError), Progress("2 students", 2, clock), Progress("4 epochs", 4, clock):
+        clock.now += 5
+        raise KeyError
+    with Progress("3 epochs", 3, clock) as progress:
+        clock.now += 5
+        progress.step()
+    assert capsys.readouterr().out == "3 epochs: 5.0 s\n"
+
+
+def test_each_gives_every_item_and_one_line_for_all_of_them(capsys, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(Progress.__init__, "__defaults__", (clock,))
+    seen = []
+    for item in each("abc", "3 letters"):
+        clock.now += 2
+        seen.append(item)
+    assert seen == ["a", "b", "c"] and capsys.readouterr().out == "3 letters: 6.0 s\n"
 
 
 def test_in_a_stored_notebook_the_progress_is_one_finished_line():
