@@ -59,8 +59,7 @@ def fetch(path, urls, md5, patience=15.0):
         _leave(part, path)
     raise DataError(
         f"{path.name} is not here and could not be downloaded ({'; '.join(told)}). Check the connection and try again, "
-        f"or fetch {urls[-1]} on another computer and put the file here: {path} (md5 {md5}). "
-        f'Lessons 00-04 need no download: set DATA = "digits".'
+        f"or fetch {urls[-1]} on another computer and put the file here: {path} (md5 {md5})."
     )
 
 

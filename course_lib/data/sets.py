@@ -50,7 +50,12 @@ def load(name="digits", folder=None, size=None):
         y = torch.tensor(digits.target)
         train, val, test = stratified_split(y, (0.6, 0.2, 0.2), seed=0)
         return Data(x[train], y[train], x[val], y[val], x[test], y[test], tuple("0123456789"))
-    data = load_uint8(name, folder, size)
+    try:
+        data = load_uint8(name, folder, size)
+    except DataError as error:
+        if name not in sources.NAMES:
+            raise
+        raise DataError(f'{error} The digits need no download: set DATA = "digits".') from None
     return data._replace(**{part: getattr(data, part).float().div_(255) for part in ("x_train", "x_val", "x_test")})
 
 

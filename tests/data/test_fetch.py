@@ -138,7 +138,7 @@ def test_the_next_mirror_is_asked(server, tmp_path, kind, monkeypatch):
 def test_failing_everywhere_says_why_and_what_to_do(server, tmp_path):
     with pytest.raises(DataError) as error:
         fetch(tmp_path / "file.gz", server.url("missing", "lies"), MD5)
-    for words in ("404", "other bytes", str(tmp_path / "file.gz"), MD5, 'DATA = "digits"'):
+    for words in ("404", "other bytes", str(tmp_path / "file.gz"), MD5):
         assert words in str(error.value)
     assert not [*tmp_path.iterdir()]
 

@@ -163,6 +163,14 @@ def test_offline_all_missing_files_are_named(mirror, monkeypatch, home):
         load("mnist")
 
 
+def test_offline_only_load_speaks_of_the_digits_as_a_setting_of_a_lesson(mirror, monkeypatch):
+    monkeypatch.setitem(sources.IDX, "mnist", sources.IDX["mnist"] | {"url": mirror})
+    for read, said in ((load, True), (load_uint8, False)):
+        with pytest.raises(DataError) as error:
+            read("mnist")
+        assert ('set DATA = "digits"' in str(error.value)) is said
+
+
 # CIFAR-10
 
 
