@@ -7,7 +7,7 @@ floor 0   files          the data folder, DataError; a file is written whole or 
           progress_line  one line that says how far a long job is
           losses         tensors in, one number out
           live           show(fig, alt), sliders over pictures
-          measure/       quality with intervals and a verdict; calibration; cost; records   -> files
+          measure/       quality with intervals and a verdict; calibration; cost; speed; records   -> files, progress_line
 floor 1   data/          data sets as tensors; numbered views; who owns which pictures
           models/        teachers and students: make, freeze, keep
           machine/       what this computer has, and the doctor (starts without torch)

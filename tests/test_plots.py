@@ -126,3 +126,33 @@ def test_no_figure_is_known_to_pyplot():
     plots.figure(columns=(1, 2))
     plots.pictures(torch.rand(2, 1, 8, 8))
     assert pyplot.get_fignums() == []
+
+
+def test_bars_draw_each_interval_and_no_number_meets_a_bar_or_the_line():
+    panels = {
+        "here": {"plain loop": near(500, 30), "cached": near(980, 30), "limit": near(1000, 5)},
+        "recorded": {"plain loop": near(5000, 100), "compile": near(9000, 100), "limit": near(9500, 5)},
+    }
+    fig = plots.bars(panels, "pictures per second", "limit")
+    here, recorded = fig.axes
+    assert [bar.get_width() for bar in here.patches] == [500, 980]
+    ends = [segment[:, 0].tolist() for container in here.containers for segment in _segments(container)]
+    assert ends == [[470, 530], [950, 1010]]
+    assert [label.get_text() for label in here.get_yticklabels()] == ["plain loop", "cached", "compile"]
+    assert not recorded.get_yticklabels() and here.get_ylim() == recorded.get_ylim()
+    for ax in fig.axes:
+        (line,) = [line for line in ax.lines if line.get_linestyle() == ":"]
+        assert line.get_xdata()[0] == panels[ax.get_title(loc="left")]["limit"].value
+        for box in boxes(drawn(ax)):
+            assert not box.overlaps(ax.get_window_extent()) and box.x1 <= fig.bbox.x1
+
+
+def _segments(container):
+    """The lines of an error bar's interval."""
+    return [one for part in getattr(container, "lines", ((), (), ()))[2] for one in part.get_segments()]
+
+
+def test_pictures_with_two_lines_of_title_and_an_outline():
+    fig = plots.pictures(torch.rand(4, 1, 8, 8), ["1\ndown 2"] * 4, columns=2, size=1.5, outline=True)
+    assert [round(inches, 2) for inches in fig.get_size_inches()] == [3, 4]
+    assert all(ax.axison and not ax.get_xticks().size for ax in fig.axes)

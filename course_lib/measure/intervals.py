@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from scipy import stats
 
-OVER = ("examples", "seeds", "seeds and examples")
+OVER = ("examples", "seeds", "seeds and examples", "blocks")  # blocks of a race: see speed
 TAIL = 0.025  # on either side: every interval of the course is a 95% interval
 
 

@@ -64,3 +64,8 @@ def write(path, figures):
 def read(path):
     """The figures in a file that `write` made."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def every(folder, name):
+    """{kind: figures} of all records of one measurement, folder/name_KIND.json: {"cpu": ..., "gpu": ...}, as there are."""
+    return {path.stem.removeprefix(f"{name}_"): read(path) for path in sorted(Path(folder).glob(f"{name}_*.json"))}

@@ -10,6 +10,7 @@ floor 1   charts  figures, bars, dots, lines, pictures
 from course_lib.plots.charts import (
     PLAIN,
     ROLE,
+    bars,
     estimates,
     figure,
     heatmap,
@@ -25,6 +26,7 @@ from course_lib.plots.charts import (
 __all__ = [
     "PLAIN",
     "ROLE",
+    "bars",
     "estimates",
     "figure",
     "heatmap",

@@ -93,6 +93,33 @@ def estimates(named, xlabel, ax=None):
     return ax
 
 
+def bars(panels, xlabel, limit=None):
+    """Lying bars with their intervals, a panel for each {title: {name: Estimate}}; returns the figure.
+
+    Names stand at the left, numbers at the right, clear of the bars. Each panel has a scale of its own. The name that is
+    the limit is no bar but a dotted line; a name that a panel lacks is an empty row in it.
+    """
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel if name != limit))
+    fig, axes = figure(2.6 + 3.6 * len(panels), 1.4 + 0.42 * len(names), columns=(1,) * len(panels))
+    for ax, (title, panel) in zip([axes] if len(panels) == 1 else axes, panels.items(), strict=True):
+        for row, one in [(names.index(name), one) for name, one in panel.items() if name != limit]:
+            ax.barh(row, one.value, 0.7, color=PLAIN)
+            ax.errorbar(one.value, row, xerr=[[one.value - one.low], [one.high - one.value]], color="black", capsize=3)
+            ax.text(1.03, row, f"{one.value:,.0f}", transform=ax.get_yaxis_transform(), va="center")
+        if limit in panel:
+            ax.axvline(panel[limit].value, color="black", linestyle=":")
+            words = f"{limit} {panel[limit].value:,.0f}"
+            ax.text(panel[limit].value, 1.01, words, transform=ax.get_xaxis_transform(), ha="center", va="bottom")
+        left = ax is fig.axes[0]
+        ax.set_yticks(range(len(names)) if left else [], names if left else [])
+        ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 1.1 * max(one.high for one in panel.values())))
+        ax.set_title(title, loc="left", pad=22)
+        ax.locator_params(axis="x", nbins=5)
+        ax.grid(False, axis="y")
+        ax.set_xlabel(f"{xlabel}\n{_kind(panel.values())}")
+    return fig
+
+
 def lines(x, named, xlabel, ylabel, ax=None):
     """A line per {name: [Estimate or float]} over x, intervals as bands, each name at its line's right end."""
     ax = figure()[1] if ax is None else ax
@@ -147,16 +174,24 @@ def picture(x, title="", ax=None):
     return ax
 
 
-def pictures(x, titles=None, columns=10):
-    """A grid of pictures x (N, channels, h, w) in [0, 1]; returns the figure."""
+def pictures(x, titles=None, columns=10, size=0.95, outline=False):
+    """A grid of pictures x (N, channels, h, w) in [0, 1]; returns the figure.
+
+    size: inches of a picture's side. outline: a thin line around each, where its border matters.
+    """
     if titles is not None and len(titles) != len(x):
         raise ValueError(f"expected one title for each of the {len(x)} pictures; got {len(titles)}")
     columns = min(columns, len(x))
     rows = -(-len(x) // columns)
-    fig = Figure(figsize=(columns * 0.95, rows * (1.2 if titles is not None else 0.95)), layout="constrained")
+    titles = [""] * len(x) if titles is None else [str(title) for title in titles]
+    above = max(0.25 * (1 + title.count("\n")) * bool(title) for title in titles)  # inches
+    fig = Figure(figsize=(columns * size, rows * (size + above)), layout="constrained")
     FigureCanvasAgg(fig)
     for i, one in enumerate(x):
-        picture(one, "" if titles is None else titles[i], fig.add_subplot(rows, columns, i + 1))
+        ax = picture(one, titles[i], fig.add_subplot(rows, columns, i + 1))
+        if outline:
+            ax.set_axis_on()
+            ax.set(xticks=[], yticks=[])
     return fig
 
 

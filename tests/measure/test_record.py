@@ -32,3 +32,10 @@ def test_a_record_says_it_where_convolutions_alone_were_set(gpu):
 def test_a_record_made_without_a_gpu_has_no_such_setting(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert record.surroundings()["tf32"] is None
+
+
+def test_every_record_of_one_measurement_is_found_by_its_kind(tmp_path):
+    for name, speed in (("lesson_05_cpu", 1), ("lesson_05_gpu", 2), ("lesson_06_cpu", 3)):
+        record.write(tmp_path / f"{name}.json", {"speed": speed})
+    assert record.every(tmp_path, "lesson_05") == {"cpu": {"speed": 1}, "gpu": {"speed": 2}}
+    assert record.every(tmp_path / "none", "lesson_05") == {}
