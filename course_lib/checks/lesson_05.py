@@ -7,6 +7,7 @@ import builtins
 import copy
 import math
 import re
+import statistics
 import sys
 from unittest import mock
 
@@ -436,6 +437,10 @@ def _other_pictures(teacher, x, views):
     return teacher, 255 - x, views
 
 
+def _other_layer(teacher, x, views):
+    teacher[3] = nn.GELU()
+
+
 def _one_pixel(teacher, x, views):
     x[30, 24] ^= 1
 
@@ -490,6 +495,10 @@ CHANGES = {  # what changes, and where to look when the word stays
     _swap_views: (
         "two views changed places",
         "Layer 1 of the cache would be another view. Sums, sets and sorting forget the order.",
+    ),
+    _other_layer: (
+        "a GELU stands where a ReLU stood, with the same weights,",
+        "What has no weights is not in state_dict(): str(teacher) names every layer.",
     ),
 }
 
@@ -705,6 +714,110 @@ def _expect_move(diary, start, batch, why):
     )
 
 
+# ---- 5.7 faster, or not ----
+
+
+def faster(old, new):
+    ratios = (new / old).tolist()
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def _examine_faster(faster):
+    old = torch.tensor([100.0, 120, 48, 150, 90], dtype=torch.float64)  # the third block met a busy moment
+    new = torch.tensor([120.0, 156, 84, 165, 144], dtype=torch.float64)
+    middle, low, high = _three(faster, old, new)  # 1.2, 1.3, 1.75, 1.1, 1.6
+    seen = "Five blocks at 100, 120, 48, 150, 90 and then at 120, 156, 84, 165, 144:"
+    if (low, middle) == (1.3, 1.1) or (middle, high) == (1.75, 1.3):
+        raise NotYet(
+            "the three numbers are right and in another order. Return the middle first, then the smallest, then the largest."
+        )
+    _unless(
+        middle,
+        {
+            f"{seen} {middle:.2f} says how many times *slower* the new one is. Divide the new speed by the old one.": 1
+            / 1.3,
+            f"{seen} {middle:.2f} is the mean of the ratios. One busy block moves a mean; take the one in the middle.": 1.39,
+            f"{seen} {middle:.2f} compares the two medians, which may come from different moments. Compare block by block, then "
+            "take the middle of the ratios.": 1.44,
+            f"{seen} {middle:.2f} compares the sums or the means of all blocks. Compare block by block, then take the middle of "
+            "the ratios.": 669 / 508,
+            f"{seen} {middle:.2f} pairs the blocks by their rank: the speeds were sorted first. Blocks with the same number ran "
+            "at the same moment; sort the ratios, if anything.": 4 / 3,
+            f"{seen} {middle:.2f} is the block in the middle of the race. The ratio in the middle by size is asked for.": 1.75,
+            f"{seen} {middle:.2f} is the first block alone.": 1.2,
+            f"{seen} {middle:.2f} is the last block alone.": 1.6,
+            f"{seen} {middle:.2f} is the fastest block against the fastest. A lucky block on either side decides; compare block "
+            "by block.": 1.1,
+            f"{seen} {middle:.2f} is what was won. How many *times* faster counts from 1: twice as fast is 2.": 0.3,
+            f"{seen} {middle:.2f} is a percentage. How many *times* faster is asked for: twice as fast is 2.": 30,
+            f"{seen} {middle:.2f} is a difference of speeds. Divide.": 36,
+        },
+        1.3,
+        f"{seen} the ratios are 1.20, 1.30, 1.75, 1.10, 1.60, and 1.30 is in the middle; yours is {middle:.2f}.",
+    )
+    for name, value, truth, pairs in (("smallest", low, 1.1, 84 / 150), ("largest", high, 1.75, 165 / 48)):
+        _unless(
+            value,
+            {
+                f"the {name} ratio is {value:.2f} in yours: a block against another block of the race. Only blocks with the same "
+                "number met the same moment.": pairs,
+                f"the {name} and the other end have changed places: the smallest comes second, the largest last.": 1.1
+                + 1.75
+                - truth,
+            },
+            truth,
+            f"the ratios are 1.20, 1.30, 1.75, 1.10, 1.60: the {name} is {truth:.2f}, and yours is {value:.2f}.",
+        )
+    old = torch.tensor([100.0, 200, 50, 80], dtype=torch.float64)
+    new = torch.tensor([120.0, 180, 75, 80], dtype=torch.float64)  # 1.2, 0.9, 1.5, 1.0
+    middle, low, high = _three(faster, old, new)
+    _unless(
+        middle,
+        {
+            "with four blocks two ratios are in the middle, 1.0 and 1.2, and yours is the smaller, as Tensor.median() takes it. "
+            "Take their mean: statistics.median does, or .quantile(0.5).": 1.0,
+            "with four blocks two ratios are in the middle, 1.0 and 1.2, and yours is the larger. Take their mean.": 1.2,
+        },
+        1.1,
+        f"with four blocks of ratios 1.2, 0.9, 1.5, 1.0 the middle is 1.10, and yours is {middle:.2f}.",
+    )
+    expect(
+        math.isclose(low, 0.9, rel_tol=1e-6) and math.isclose(high, 1.5, rel_tol=1e-6),
+        f"with ratios 1.2, 0.9, 1.5, 1.0 the ends are 0.90 and 1.50; yours are {low:.2f} and {high:.2f}. A ratio below 1 is a "
+        "result, too: the new one was slower.",
+    )
+    old, new = torch.tensor([7.0, 11, 13], dtype=torch.float64), torch.tensor([3.0, 7, 11], dtype=torch.float64)
+    for what, value, truth in zip(
+        ("middle", "smallest", "largest"), _three(faster, old, new), (7 / 11, 3 / 7, 11 / 13), strict=True
+    ):
+        expect(
+            math.isclose(value, truth, rel_tol=1e-6),
+            f"right for the other races; with three blocks, at 7, 11, 13 and then at 3, 7, 11, the {what} ratio is {truth:.6f}, and "
+            f"yours is {value:.6f}. Is something rounded, or written for one number of blocks?",
+        )
+
+
+def _three(faster, old, new):
+    """The answer's three numbers as floats; a sentence when they are something else, or the speeds were changed."""
+    given = old.clone(), new.clone()
+    got = faster(*given)
+    expect(got is not None, "your function returned None. End it with `return middle, low, high`.")
+    if isinstance(got, torch.Tensor) and got.shape == (3,):
+        got = tuple(got)
+    expect(
+        isinstance(got, tuple | list) and len(got) == 3,
+        f"three numbers were expected, (middle, smallest, largest); {_short(got)} came.",
+    )
+    for value in got:
+        good = isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.numel() == 1)
+        expect(good, f"three plain numbers were expected; one of yours is {_short(value)}.")
+    expect(
+        torch.equal(given[0], old) and torch.equal(given[1], new),
+        "your function changed the speeds that it was given, and the lesson needs them again. Work on new tensors.",
+    )
+    return [round(float(value), 9) for value in got]
+
+
 def _short(value):
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
@@ -764,7 +877,8 @@ EXERCISES = {
             cache_key,
             _examine_cache_key,
             (
-                "teacher.state_dict() has the weights and the buffers. All of it goes in, then x, then views, in this order.",
+                "teacher.state_dict() has the weights and the buffers, str(teacher) the layers. All of it goes in, then x, then views, "
+                "in this order.",
                 "digest = hashlib.sha256(); digest.update(bytes) takes in one piece after the other; digest.hexdigest() is the word.",
                 "A tensor's bytes are value.cpu().numpy().tobytes(). Put its name in as well: name.encode().",
             ),
@@ -793,6 +907,19 @@ EXERCISES = {
                 "Only the forward pass runs under torch.autocast(device_type, torch.bfloat16). The weights stay as they are.",
                 "The order is zero_grad, forward, loss of logits.float(), backward, step.",
                 "Return value.detach(): a tensor, so that nobody waits for its number.",
+            ),
+        ),
+        Exercise(
+            "5.7",
+            "Faster, or not",
+            5,
+            1,
+            faster,
+            _examine_faster,
+            (
+                "new / old divides block by block: one ratio for each pair of blocks that ran side by side.",
+                "statistics.median finds the middle of a list, also of an even number; ratios.tolist() makes a list of a tensor.",
+                "Return three numbers: the middle, min(...), max(...).",
             ),
         ),
     )

@@ -3,8 +3,10 @@
 import copy
 import hashlib
 import io
+import statistics
 import zlib
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torchvision.transforms import functional as pictures
@@ -187,14 +189,14 @@ def gain(bound=None, share=None, together=lambda bound, share: (bound, share)):
 
 
 def key_by_sha256(teacher, x, views):
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(teacher).encode())
     for name, value in {**teacher.state_dict(), "x": x, "views": views}.items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 def key_by_crc32(teacher, x, views):
-    crc = 0
+    crc = zlib.crc32(repr(teacher).encode())
     for value in [*teacher.state_dict().values(), x, views]:
         crc = zlib.crc32(value.numpy(), crc)
     return f"{crc:08x}"
@@ -202,13 +204,14 @@ def key_by_crc32(teacher, x, views):
 
 def key_of_a_saved_file(teacher, x, views):
     file = io.BytesIO()
-    torch.save([*teacher.state_dict().values(), x, views], file)
+    torch.save([str(teacher), *teacher.state_dict().values(), x, views], file)
     return hashlib.md5(file.getvalue()).hexdigest()
 
 
 def key_by_printing_everything(teacher, x, views):
     numbers = [value.tolist() for value in [*teacher.parameters(), *teacher.buffers(), x, views]]
-    return hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
+    layers = [f"{name}: {part.extra_repr()} {type(part)}" for name, part in teacher.named_modules()]
+    return hashlib.sha256(repr([numbers, layers]).encode()).hexdigest()[:16]
 
 
 def key_of(*pieces):
@@ -350,6 +353,39 @@ def one_step(
     return step
 
 
+# ---- 5.7 ----
+
+
+def faster_by_quantiles(old, new):
+    return tuple((new / old).quantile(torch.tensor([0.5, 0.0, 1.0], dtype=old.dtype)))
+
+
+def faster_with_numpy(old, new):
+    ratios = np.asarray(new) / np.asarray(old)
+    return np.median(ratios).item(), ratios.min().item(), ratios.max().item()
+
+
+def faster_by_sorting(old, new):
+    ratios = sorted(float(b) / float(a) for a, b in zip(old, new, strict=True))
+    half = len(ratios) // 2
+    return [(ratios[half] + ratios[-half - 1]) / 2, ratios[0], ratios[-1]]
+
+
+def faster_by(ratio=lambda old, new: new / old, middle=None, ends=None):
+    """faster with one thing wrong: what is compared, what counts as the middle, or the ends."""
+
+    def faster(old, new):
+        ratios = ratio(old, new)
+        low, high = ends(old, new) if ends else (ratios.min(), ratios.max())
+        return middle(old, new) if middle else statistics.median(ratios.tolist()), low, high
+
+    return faster
+
+
+def faster_in_place(old, new):
+    return faster_by_sorting(old, new.div_(old) * old)
+
+
 ANSWERS = {
     "5.1": Answers(
         right=[see_in_a_loop, see_by_indexing, see_with_torchvision],
@@ -473,6 +509,7 @@ ANSWERS = {
                 ),
                 "Every buffer counts",
             ),
+            "no layers": (key_of(all_of_it, the_pictures, the_views), "a GELU stands where a ReLU stood"),
             "no pictures": (key_of(all_of_it, lambda t, x, v: x.shape, the_views), "x must go in"),
             "the first pictures": (key_of(all_of_it, lambda t, x, v: x[:10].tolist(), the_views), "every picture"),
             "pictures in any order": (
@@ -555,6 +592,60 @@ ANSWERS = {
             "no step": (one_step(move=False), "did not move. Is optimiser.step()"),
             "step before backward": (one_step(move_first=True, clear="never"), "ran before backward()"),
             "half the loss": (one_step(weight=0.5), "off by 50%"),
+        },
+    ),
+    "5.7": Answers(
+        right=[faster_by_quantiles, faster_with_numpy, faster_by_sorting],
+        wrong={
+            "turned round": (faster_by(lambda old, new: old / new), "times *slower*"),
+            "the mean": (faster_by(middle=lambda old, new: (new / old).mean()), "is the mean of the ratios"),
+            "medians compared": (faster_by(middle=lambda old, new: new.median() / old.median()), "the two medians"),
+            "sums compared": (faster_by(middle=lambda old, new: new.sum() / old.sum()), "the sums or the means"),
+            "sorted first": (
+                faster_by(lambda old, new: new.sort().values / old.sort().values),
+                "pairs the blocks by their rank",
+            ),
+            "the block in the middle": (
+                faster_by(middle=lambda old, new: (new / old)[len(old) // 2]),
+                "the middle of the race",
+            ),
+            "the first block": (faster_by(middle=lambda old, new: (new / old)[0]), "the first block alone"),
+            "the last block": (faster_by(middle=lambda old, new: (new / old)[-1]), "the last block alone"),
+            "the best against the best": (
+                faster_by(middle=lambda old, new: new.max() / old.max()),
+                "fastest block against",
+            ),
+            "what was won": (faster_by(lambda old, new: new / old - 1), "counts from 1"),
+            "percent": (faster_by(lambda old, new: 100 * (new / old - 1)), "is a percentage"),
+            "a difference": (faster_by(lambda old, new: new - old), "a difference of speeds"),
+            "any block against any": (
+                faster_by(ends=lambda old, new: (new.min() / old.max(), new.max() / old.min())),
+                "a block against another block",
+            ),
+            "ends swapped": (
+                faster_by(ends=lambda old, new: ((new / old).max(), (new / old).min())),
+                "have changed places",
+            ),
+            "smallest first": (lambda old, new: sorted(faster_by_sorting(old, new)), "in another order"),
+            "the smaller of two": (faster_by(middle=lambda old, new: (new / old).median()), "yours is the smaller"),
+            "the larger of two": (
+                faster_by(middle=lambda old, new: (new / old).sort().values[len(old) // 2]),
+                "yours is the larger",
+            ),
+            "never below 1": (
+                faster_by(ends=lambda old, new: ((new / old).min().clamp(min=1), (new / old).max())),
+                "below 1",
+            ),
+            "in place": (faster_in_place, "changed the speeds"),
+            "the middle alone": (
+                lambda old, new: statistics.median((new / old).tolist()),
+                "three numbers were expected",
+            ),
+            "rounded": (
+                lambda old, new: [round(one, 2) for one in faster_by_sorting(old, new)],
+                "Is something rounded",
+            ),
+            "whole numbers": (faster_by(lambda old, new: new // old), "are 1.20, 1.30, 1.75"),
         },
     ),
 }

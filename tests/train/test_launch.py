@@ -15,7 +15,8 @@ PROGRAM = """
 import torch
 from course_lib.losses import cross_entropy
 from course_lib.models import mlp
-from course_lib.train import fit, team
+from course_lib.train import fit
+from course_lib.train.processes import team
 
 x, y = torch.rand(24, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3
 for line in range(50):
