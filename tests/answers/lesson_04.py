@@ -1,11 +1,12 @@
 """Answers to lesson 04's exercises, right and wrong."""
 
+import copy
 import random
 
 import torch
-import torch.nn.functional as F
 from scipy import stats
 
+from course_lib.checks.table import instead
 from course_lib.losses import kd_loss
 from course_lib.train import predict
 from tests.answers import Answers
@@ -19,42 +20,42 @@ def freeze_by_hand(model):
     return model.train(False)
 
 
-def freeze_in_one_line(model):
-    return model.eval().requires_grad_(False)
-
-
-def only_eval(model):
-    return model.eval()
-
-
-def only_no_gradient(model):
+def freeze_children(model):
+    for layer in (model, *model.children()):
+        layer.training = False
     return model.requires_grad_(False)
 
 
-def forgot_to_return(model):
-    model.eval()
-    model.requires_grad_(False)
-
-
-def froze_the_first_layer(model):
-    model.eval()
+def freeze_one(model):
     next(model.parameters()).requires_grad_(False)
-    return model
+    return model.eval()
 
 
-def zeroed(model):
-    for p in model.parameters():
-        p.data.zero_()
-    return model.eval().requires_grad_(False)
+def freeze_and_wipe(model):
+    next(model.requires_grad_(False).parameters()).zero_()
+    return model.eval()
 
 
 # ---- 4.2 ----
 
 
+def distil_plainly(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(student.parameters(), lr=lr)
+    student.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x), generator=generator).split(batch_size):
+            loss = kd_loss(student(x[rows]), teacher(x[rows]), T)
+            student.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return student.eval()
+
+
 def distil_cached(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
-    """Asks the teacher once for everything and reuses its answers."""
+    """Asks the teacher once for everything; AdamW without its decay is Adam."""
     answers = predict(teacher, x)
-    optimiser = torch.optim.AdamW(student.parameters(), lr=lr)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0)
     order = random.Random(seed)
     for _ in range(epochs):
         student.train()
@@ -66,64 +67,17 @@ def distil_cached(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, se
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    student.eval()
+        student.eval()
+        kd_loss(student(x), answers, T)  # looks at the loss, and does not learn from it
     return student
 
 
-def distil_online(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
-    torch.manual_seed(seed)
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x), batch_size=batch_size, shuffle=True)
-    optimiser = torch.optim.SGD(student.parameters(), lr=lr, momentum=0.9)
-    student.train()
-    for _ in range(epochs):
-        for (batch,) in loader:
-            p = (teacher(batch).detach() / T).softmax(-1)
-            log_q = F.log_softmax(student(batch) / T, -1)
-            loss = T**2 * F.kl_div(log_q, p, reduction="batchmean")
-            student.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return student.eval()
+def distil(there, here):
+    return instead(distil_plainly, there, here)
 
 
-def loop(
-    mode=True,
-    clear=True,
-    step=True,
-    new_order=True,
-    permute=True,
-    passes=None,
-    give_back=True,
-    loss=kd_loss,
-    answers_of=None,
-    wake_teacher=False,
-    whole=False,
-    back=True,
-):
-    """A training loop with one thing left out or wrong."""
-
-    def distil(student, teacher, x, epochs, T=4.0, batch_size=20, lr=1e-2, seed=0):
-        optimiser = torch.optim.Adam(student.parameters(), lr=lr)
-        student.train(mode)
-        if wake_teacher:
-            teacher.train()
-        order = torch.randperm(len(x))
-        for _ in range(passes or epochs):
-            order = torch.randperm(len(x)) if new_order else order
-            batches = order.split(len(x) if whole else batch_size)
-            for rows in batches if permute else torch.randint(len(x), (3, batch_size)):
-                if clear:
-                    optimiser.zero_grad()
-                answers = answers_of(teacher, x, rows) if answers_of else teacher(x[rows]).detach()
-                value = loss(student(x[rows]), answers, T)
-                if back:
-                    value.backward()
-                if step:
-                    optimiser.step()
-        return student if give_back else None
-
-    return distil
-
+ADAM, PERMUTED = "torch.optim.Adam(student.parameters(), lr=lr)", "torch.randperm(len(x), generator=generator)"
+LOSS, STEP = "kd_loss(student(x[rows]), teacher(x[rows]), T)", "            optimiser.step()\n"
 
 # ---- 4.3 ----
 
@@ -141,48 +95,12 @@ def evaluate_by_hand(student, teacher, x, labels):
     student.train(mode)
     right = sum(int(a == b) for a, b in zip(mine, labels, strict=True))
     same = sum(int(a == b) for a, b in zip(mine, theirs, strict=True))
-    return right / len(x), same / len(x)
+    return [right / len(x), same / len(x)]
 
 
-def measured_in_training_mode(student, teacher, x, labels):
-    mine = student(x).argmax(-1)
-    return (mine == labels).float().mean().item(), (mine == teacher(x).argmax(-1)).float().mean().item()
-
-
-def left_in_eval_mode(student, teacher, x, labels):
-    student.eval()
-    mine = student(x).argmax(-1)
-    return (mine == labels).float().mean().item(), (mine == teacher(x).argmax(-1)).float().mean().item()
-
-
-def left_in_train_mode(student, teacher, x, labels):
-    both = left_in_eval_mode(student, teacher, x, labels)
-    student.train()
-    return both
-
-
-def percent(student, teacher, x, labels):
-    return tuple(100 * value for value in evaluate_by_hand(student, teacher, x, labels))
-
-
-def swapped(student, teacher, x, labels):
-    return evaluate_by_hand(student, teacher, x, labels)[::-1]
-
-
-def teachers_accuracy(student, teacher, x, labels):
-    accuracy, _ = evaluate_by_hand(student, teacher, x, labels)
-    return accuracy, (teacher(x).argmax(-1) == labels).float().mean().item()
-
-
-def only_accuracy(student, teacher, x, labels):
-    return evaluate_by_hand(student, teacher, x, labels)[0]
-
-
-def counted_shared_right_answers(student, teacher, x, labels):
-    accuracy, _ = evaluate_by_hand(student, teacher, x, labels)
-    mine = predict(student, x).argmax(-1)
-    both = (mine == labels) & (teacher(x).argmax(-1) == labels)
-    return accuracy, both.float().mean().item()
+def mean_of_batches(student, teacher, x, labels):
+    each = [evaluate_by_hand(student, teacher, *batch) for batch in zip(x.split(100), labels.split(100), strict=True)]
+    return [sum(values) / len(each) for values in zip(*each, strict=True)]
 
 
 # ---- 4.4 ----
@@ -190,8 +108,7 @@ def counted_shared_right_answers(student, teacher, x, labels):
 
 def interval_by_scipy(a, b):
     result = stats.ttest_rel(a.double().numpy(), b.double().numpy())
-    low, high = result.confidence_interval(0.95)
-    return (a - b).mean().item(), low, high
+    return (a - b).mean().item(), *result.confidence_interval(0.95)
 
 
 def interval_by_hand(a, b):
@@ -201,16 +118,6 @@ def interval_by_hand(a, b):
     t = stats.t.ppf(0.975, n - 1)
     return mean, mean - t * error, mean + t * error
 
-
-def interval(half, sign=1):
-    def paired_interval(a, b):
-        d = sign * (a - b)
-        return d.mean().item(), (d.mean() - half(d, a, b)).item(), (d.mean() + half(d, a, b)).item()
-
-    return paired_interval
-
-
-T4 = stats.t.ppf(0.975, 4)
 
 # ---- 4.5 ----
 
@@ -226,50 +133,21 @@ def shuffle_by_sorting(teacher_logits, labels, seed=0):
     return shuffled
 
 
-def shuffle_with_lists(teacher_logits, labels, seed=0):
+def shuffle_by_masks(teacher_logits, labels, seed=0):
     order = random.Random(seed)
-    new = list(range(len(labels)))
-    for label in set(labels.tolist()):
-        rows = [i for i in range(len(labels)) if labels[i] == label]
-        other = rows[:]
-        order.shuffle(other)
-        for row, source in zip(rows, other, strict=True):
-            new[row] = source
-    return teacher_logits[new]
+    out = teacher_logits.clone()
+    for label in sorted(set(labels.tolist())):
+        mine = (labels == label).nonzero()[:, 0].tolist()
+        other = order.sample(mine, len(mine))
+        out[mine] = teacher_logits[other]
+    return out
 
 
-def shuffle_everything(teacher_logits, labels, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return teacher_logits[torch.randperm(len(labels), generator=generator)]
+def shuffle(there, here):
+    return instead(shuffle_by_masks, there, here)
 
 
-def shuffle_columns(teacher_logits, labels, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return teacher_logits[:, torch.randperm(teacher_logits.shape[1], generator=generator)]
-
-
-def shuffle_in_place(teacher_logits, labels, seed=0):
-    source = teacher_logits.clone()
-    teacher_logits[:] = shuffle_with_lists(source, labels, seed)
-    return teacher_logits
-
-
-def draw_with_replacement(teacher_logits, labels, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = teacher_logits.clone()
-    for label in labels.unique():
-        rows = (labels == label).nonzero()[:, 0]
-        shuffled[rows] = teacher_logits[rows[torch.randint(len(rows), (len(rows),), generator=generator)]]
-    return shuffled
-
-
-def ignores_the_seed(teacher_logits, labels, seed=0):
-    return shuffle_with_lists(teacher_logits, labels, 7)
-
-
-def no_seed_at_all(teacher_logits, labels, seed=0):
-    return shuffle_with_lists(teacher_logits, labels, None)
-
+SAMPLE = "order.sample(mine, len(mine))"
 
 # ---- 4.6 ----
 
@@ -289,90 +167,104 @@ def choose_with_stack(settings, try_out):
 
 ANSWERS = {
     "4.1": Answers(
-        right=[freeze_by_hand, freeze_in_one_line],
+        right=[freeze_by_hand, lambda model: model.eval().requires_grad_(False)],
         wrong={
-            "gradients off only": (only_no_gradient, "still in training mode"),
-            "eval mode only": (only_eval, "weight tensors still ask for gradients"),
-            "one layer only": (froze_the_first_layer, "5 of the teacher's 6"),
-            "no return": (forgot_to_return, "returned None"),
-            "wiped the weights": (zeroed, "the weights changed"),
+            "gradients off only": (lambda model: model.requires_grad_(False), "still in training mode (Sequential"),
+            "eval mode only": (lambda model: model.eval(), "6 of the 6 weight tensors"),
+            "one layer only": (freeze_one, "5 of the 6"),
+            "layers inside layers": (freeze_children, "layers inside layers is still in training mode"),
+            "a copy": (lambda model: freeze_by_hand(copy.deepcopy(model)), "the model is as it was"),
+            "no return": (lambda model: None, "returned None"),
+            "wiped the weights": (freeze_and_wipe, "the weights changed"),
         },
     ),
     "4.2": Answers(
-        right=[distil_cached, distil_online],
+        right=[distil_plainly, distil_cached],
         wrong={
-            "no return": (loop(give_back=False), "return student"),
-            "teacher in train mode": (loop(wake_teacher=True), "the teacher changed"),
-            "student in eval mode": (loop(mode=False), "eval mode in 12 of 12 steps"),
-            "no zero_grad": (loop(clear=False), "zero_grad()"),
-            "no step": (loop(step=False), "did not move"),
-            "no backward": (loop(back=False, step=False), "no gradient ever reached"),
-            "one epoch": (loop(passes=1), "1 to 1 times"),
-            "draws with replacement": (loop(permute=False), "each of the 50 examples"),
-            "one order for all epochs": (loop(new_order=False), "same order"),
-            "the whole set as one batch": (loop(whole=True), "a batch held 50"),
-            "no T squared": (loop(loss=lambda z, a, T: kd_loss(z, a, T) / T**2), "lacks T**2"),
-            "T not handed on": (loop(loss=lambda z, a, T: kd_loss(z, a)), "T is 4.0"),
-            "T forgotten": (loop(loss=lambda z, a, T: kd_loss(z, a, 1.0)), "T is 1 "),
-            "the teacher's top answer": (
-                loop(loss=lambda z, a, T: F.cross_entropy(z, a.argmax(-1))),
-                "top answer only",
+            "no return": (distil("return student.eval()", "student.eval()"), "return student"),
+            "left in train mode": (distil("return student.eval()", "return student"), "came back in train mode"),
+            "student in eval mode": (distil("student.train()", "student.eval()"), "eval mode in 16 of 16 steps"),
+            "the teacher thawed": (
+                distil("student.train()", "student.train(), teacher.requires_grad_()"),
+                "came frozen",
             ),
-            "swapped": (loop(loss=lambda z, a, T: kd_loss(a, z, T)), "swapped"),
-            "probabilities for logits": (loop(loss=lambda z, a, T: kd_loss(z, a.softmax(-1), T)), "probabilities"),
-            "left in train mode": (loop(), "came back in train mode"),
-            "misaligned answers": (
-                loop(answers_of=lambda teacher, x, rows: teacher(x[: len(rows)]).detach()),
-                "same pictures",
+            "no zero_grad": (distil("student.zero_grad()", ""), "zero_grad()"),
+            "no step": (distil("optimiser.step()", ""), "did not move"),
+            "one epoch": (distil("range(epochs)", "range(1)"), "shown 1 to 1 times"),
+            "in their own order": (distil(PERMUTED, "torch.arange(len(x))"), "come together"),
+            "a batch size of its own": (distil("split(batch_size)", "split(20)"), "yours came as [20, 20, 10"),
+            "no seed": (distil("generator=generator", "generator=None"), "gave another order"),
+            "seed 0": (distil("manual_seed(seed)", "manual_seed(0)"), "Is the seed used"),
+            "SGD": (distil("optim.Adam", "optim.SGD"), "plain gradient descent"),
+            "AdamW": (distil("optim.Adam", "optim.AdamW"), "draws every weight towards 0"),
+            "weight decay": (distil("lr=lr)", "lr=lr, weight_decay=1e-4)"), "clipping, decay, a schedule"),
+            "a step size of its own": (distil("lr=lr)", "lr=1e-2)"), "step size is 0.01"),
+            "a new Adam for each batch": (distil("optimiser.step()", f"{ADAM}.step()"), "each batch gets a new Adam"),
+            "clipped": (
+                distil("optimiser.step()", "torch.nn.utils.clip_grad_norm_(student.parameters(), 1), optimiser.step()"),
+                "clipped to length 1",
             ),
+            "no T squared": (distil(LOSS, f"{LOSS} / T**2"), "your loss is 0.111 times"),
+            "T not handed on": (distil(", T)", ")"), "T is 4.0"),
+            "the top answer": (
+                distil(LOSS, "torch.nn.functional.cross_entropy(student(x[rows]), teacher(x[rows]).argmax(-1))"),
+                "top answer",
+            ),
+            "swapped": (distil(LOSS, "kd_loss(teacher(x[rows]), student(x[rows]), T)"), "swapped"),
+            "probabilities": (
+                distil("teacher(x[rows])", "teacher(x[rows]).softmax(-1)"),
+                "the teacher's probabilities",
+            ),
+            "misaligned answers": (distil("teacher(x[rows])", "teacher(x[: len(rows)])"), "same pictures"),
         },
     ),
     "4.3": Answers(
         right=[evaluate_with_predict, evaluate_by_hand],
         wrong={
-            "in training mode": (measured_in_training_mode, "training mode, where dropout"),
-            "left in eval mode": (left_in_eval_mode, "came out in eval mode"),
-            "left in train mode": (left_in_train_mode, "came out in train mode"),
-            "percent": (percent, "shares between 0 and 1"),
-            "swapped": (swapped, "wrong order"),
-            "the teacher's accuracy": (teachers_accuracy, "teacher's own accuracy"),
-            "one number": (only_accuracy, "two numbers"),
-            "shared right answers only": (counted_shared_right_answers, "wrong together counts too"),
+            "left in eval mode": (instead(evaluate_by_hand, "student.train(mode)", ""), "came out in eval mode"),
+            "left in train mode": (instead(evaluate_by_hand, "train(mode)", "train()"), "came out in train mode"),
+            "means of unequal batches": (mean_of_batches, "Each picture counts as much"),
+            "the first 100": (lambda m, t, x, y: evaluate_by_hand(m, t, x[:100], y[:100]), "Is any left out"),
+            "rounded": (
+                lambda *given: tuple(round(share, 2) for share in evaluate_by_hand(*given)),
+                "or the share rounded",
+            ),
         },
     ),
     "4.4": Answers(
         right=[interval_by_scipy, interval_by_hand],
         wrong={
-            "b minus a": (interval(lambda d, a, b: T4 * d.std() / 5**0.5, sign=-1), "b minus a"),
-            "no square root of S": (interval(lambda d, a, b: T4 * d.std()), "square root of S"),
-            "1.96": (interval(lambda d, a, b: 1.96 * d.std() / 5**0.5), "1.96 is right for very many"),
-            "divided by S": (interval(lambda d, a, b: T4 * d.std(correction=0) / 5**0.5), "divide by S - 1"),
-            "S degrees of freedom": (interval(lambda d, a, b: stats.t.ppf(0.975, 5) * d.std() / 5**0.5), "4 here"),
-            "90%": (interval(lambda d, a, b: stats.t.ppf(0.95, 4) * d.std() / 5**0.5), "90% interval"),
-            "unpaired": (interval(lambda d, a, b: T4 * ((a.var() + b.var()) / 5) ** 0.5), "unrelated runs"),
+            "S is 5": (instead(interval_by_hand, "(n - 1) / n)", "(n - 1) / 5)"), "gave"),
+            "from -1 to 1": (lambda a, b: [max(-1, min(1, end)) for end in interval_by_hand(a, b)], "in percent"),
         },
     ),
     "4.5": Answers(
-        right=[shuffle_by_sorting, shuffle_with_lists],
+        right=[shuffle_by_sorting, shuffle_by_masks],
         wrong={
-            "across classes": (shuffle_everything, "another class"),
-            "columns": (shuffle_columns, "came apart"),
-            "in place": (shuffle_in_place, "changed the teacher's answers"),
-            "with replacement": (draw_with_replacement, "come twice"),
-            "ignores the seed": (ignores_the_seed, "Is the seed used"),
-            "no seed": (no_seed_at_all, "gave another shuffle"),
-            "no shuffle": (lambda teacher_logits, labels, seed=0: teacher_logits.clone(), "its own answer"),
+            "across classes": (shuffle("order.sample(mine", "order.sample(range(len(labels))"), "another class"),
+            "columns": (shuffle("[other]", "[other].flip(1)"), "came apart"),
+            "in place": (shuffle("teacher_logits.clone()", "teacher_logits"), "changed the answers"),
+            "with replacement": (shuffle(SAMPLE, "order.choices(mine, k=len(mine))"), "come twice"),
+            "one class only": (shuffle("    return", "        return"), "of the 24 pictures of class 2, 24"),
+            "two rows swapped": (shuffle(SAMPLE, "mine[:2][::-1] + mine[2:]"), "of the 30 pictures of class 0, 28"),
+            "the first three numbers": (
+                shuffle("sorted(set(labels.tolist()))", "range(3)"),
+                "of the 8 pictures of class 5, 8",
+            ),
+            "ten classes": (shuffle("sorted(set(labels.tolist()))", "range(10)"), "of the 36 pictures of class 11, 36"),
+            "no seed": (shuffle("Random(seed)", "Random()"), "gave another shuffle"),
+            "ignores the seed": (shuffle("Random(seed)", "Random(7)"), "seeds 0 and 1 shuffle class 0 alike"),
         },
     ),
     "4.6": Answers(
         right=[choose_with_a_loop, choose_with_stack],
         wrong={
-            "the best single seed": (lambda s, t: max(s, key=lambda one: t(one).max()), "single best seed"),
-            "the lowest": (lambda s, t: min(s, key=lambda one: t(one).mean()), "worst mean"),
-            "the best worst seed": (lambda s, t: max(s, key=lambda one: t(one).min()), "best worst seed"),
-            "tries twice": (lambda s, t: [t(one) for one in s] and choose_with_a_loop(s, t), "tried 10 times"),
-            "the score": (lambda s, t: max(t(one).mean() for one in s), "chosen setting itself"),
+            "tries twice": (lambda s, t: [t(one) for one in s] and choose_with_a_loop(s, t), "a second time"),
             "the first": (lambda s, t: s[0], "never tried"),
+            "the first ten seeds": (
+                instead(choose_with_stack, "try_out(setting)", "try_out(setting)[:10]"),
+                "All sixteen",
+            ),
         },
     ),
 }
