@@ -150,7 +150,7 @@ for call, value in calls.items():
 #
 # ### Exercise 3.2 · Its gradient, by hand · 5 minutes · difficulty ●●○
 #
-# Write it for a whole batch.
+# Write it for a whole batch, by the formula alone: autograd comes after, to check it.
 
 
 # %%
@@ -550,7 +550,7 @@ zero_and_flat = check("3.5", zero_and_flat)
 
 # %%
 def steady_in_T(loss) -> bool:
-    """True if the length of the loss's gradient at two temperatures, some way apart, is about the same.
+    """True if the length of the loss's gradient at T=16 is within a factor of 2 of that at T=4.
 
     loss: (B, C), (B, C), T -> (). True means innocent.
     """

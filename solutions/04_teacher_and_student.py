@@ -306,20 +306,20 @@ print(f"over seeds and pictures:  {points(verdict.difference)}")
 # |---|---|---|
 # | alone, tuned | labels | the other one was tuned more |
 # | label smoothing | labels, softened evenly | any softness helps |
-# | shuffled teacher | the answer to another picture of the class | the class average is enough |
+# | shuffled teacher | the answer to some picture of the class | the class average is enough |
 # | random teacher | an untrained network's answers | any second opinion helps |
 
 # %% [markdown]
 # ### Exercise 4.5 · A control: right class, wrong picture · 8 minutes · difficulty ●●○
 #
-# Hand the teacher's answers round *inside each class*: every picture of a 7 gets the answer to some 7, as a whole
-# row, and no answer is lost. `seed` fixes who gets which. What a 7 is like on average survives; what *this* 7 is like
-# does not.
+# Hand the teacher's answers round *inside each class*, at random: every picture of a 7 gets the answer to some 7, now
+# and then its own, as a whole row, and no answer is lost. `seed` fixes who gets which. What a 7 is like on average
+# survives; what *this* 7 is like does not.
 
 
 # %%
 def shuffle_within_class(teacher_logits, labels, seed=0):
-    """The same answers, each handed to another picture of its class. (N, C), (N,) -> (N, C).
+    """The same answers, handed round at random inside each class. (N, C), (N,) -> (N, C).
 
     The inputs stay as they are.
     """
@@ -409,7 +409,7 @@ print(f"chosen on val: step size {best_lr}; T = {best[0]:g}, hard_weight = {best
 
 # %% [markdown]
 # The two false teachers take the distilled student's setting as it is. **Predict** before you run the next cell: of
-# the points that the teacher brings, what share survives when each picture gets the answer to another picture of its
+# the points that the teacher brings, what share survives when each picture gets the answer to some picture of its
 # class?
 
 # %%

@@ -419,8 +419,8 @@ STEADY_IN_T = Table(
             True,
             *("a correct loss plus 10 T", like(lambda kl, d, p, T: kl + 10 * T), "Compare gradients."),
             *(
-                "a correct loss times T**0.2",
-                like(lambda kl, d, p, T: kl * T**0.2),
+                "a correct loss times T**0.15",
+                like(lambda kl, d, p, T: kl * T**0.15),
                 "A factor of 2 is allowed, each way.",
             ),
         ),
