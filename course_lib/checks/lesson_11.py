@@ -177,21 +177,18 @@ def agreeing(seen, pictures, why, classes=5):
     return Case(seen, given, (float(np.mean(shares)), float(right.low), float(right.high)), why)
 
 
+SHARES = (
+    "The pictures' shares are 1, 0.9, 0.8, 1, 0.5, 0.9, 1 and 0.7, in whatever order their rows came. Take their mean, and "
+    "stats.t.ppf(0.975, 7) times their standard deviation over the square root of 8."
+)
+UNEVEN = "Every picture counts once, however many questions were made of it."
+EVEN = [(30, same) for same in (30, 27, 24, 30, 15, 27, 30, 21)]
 AGREEMENT = Table(
     "agreement",
     "share, low and high",
     (
-        agreeing(
-            "8 pictures with 30 questions each",
-            [(30, same) for same in (30, 27, 24, 30, 15, 27, 30, 21)],
-            "The pictures' shares are 1, 0.9, 0.8, 1, 0.5, 0.9, 1 and 0.7, in whatever order their rows came. Take their mean, and "
-            "stats.t.ppf(0.975, 7) times their standard deviation over the square root of 8.",
-        ),
-        agreeing(
-            "4 pictures with 5, 10, 20 and 40 questions",
-            [(5, 3), (10, 8), (20, 14), (40, 36)],
-            "Every picture counts once, however many questions were made of it.",
-        ),
+        agreeing("8 pictures with 30 questions each", EVEN, SHARES),
+        agreeing("4 pictures with 5, 10, 20 and 40 questions", [(5, 3), (10, 8), (20, 14), (40, 36)], UNEVEN),
         agreeing("2 pictures with 50 questions each", [(50, 25), (50, 26)], "Is a number of pictures written into it?"),
     ),
     (
@@ -323,25 +320,18 @@ def trusting(seen, probs, why):
     return Case(f"{seen}, weights as multiples of the first loser's,", (torch.from_numpy(p),), right, why, 1e-10)
 
 
+PLAIN = [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]
+ZEROS = [[0.7, 0.2, 0.1, 0.0], [0.0, 0.004, 0.996, 0.0], [0.0, 0.0, 1.0, 0.0]]
+RATIO = "A log ratio is log p_c - log p_winner; a weight is one over the error, so p = 0.3 weighs three times p = 0.1."
+NOTHING = "A rounded 0 says nothing about its logarithm: ratio 0, weight 0. What was not rounded away counts."
+TINY = "Small probabilities count too, by their size: was something added to them, or were they cut off?"
 TRUSTED = Table(
     "trusted",
     "log_ratios and weights, (n, C) each",
     (
-        trusting(
-            "the answers (0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.2, 0.2, 0.6)",
-            [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]],
-            "A log ratio is log p_c - log p_winner; a weight is one over the error, so p = 0.3 weighs three times p = 0.1.",
-        ),
-        trusting(
-            "the answers (0.7, 0.2, 0.1, 0), (0, 0.004, 0.996, 0), (0, 0, 1, 0)",
-            [[0.7, 0.2, 0.1, 0.0], [0.0, 0.004, 0.996, 0.0], [0.0, 0.0, 1.0, 0.0]],
-            "A rounded 0 says nothing about its logarithm: ratio 0, weight 0. What was not rounded away counts.",
-        ),
-        trusting(
-            "the answer (0.9, 0.0999999, 1e-7)",
-            [[0.9, 0.0999999, 1e-7]],
-            "Small probabilities count too, by their size: was something added to them, or were they cut off?",
-        ),
+        trusting("the answers (0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.2, 0.2, 0.6)", PLAIN, RATIO),
+        trusting("the answers (0.7, 0.2, 0.1, 0), (0, 0.004, 0.996, 0), (0, 0, 1, 0)", ZEROS, NOTHING),
+        trusting("the answer (0.9, 0.0999999, 1e-7)", [[0.9, 0.0999999, 1e-7]], TINY),
     ),
     (
         trust(ratios=lambda p, top: p.log()),
@@ -438,44 +428,37 @@ def modes(student, batches, asked, lr):
     return tuple("train" if mode else "eval" for mode in (*(mode for mode, _ in student.seen), student.training))
 
 
+def sizes(student, batches, asked, lr):
+    return ", ".join(str(len(rows)) for rows in batches)
+
+
+def paid(student, batches, asked, lr):
+    return len(asked)
+
+
 NEW_EPOCH, NEW_ADAM = "for _ in range(epochs):", "optimiser = torch.optim.Adam(student.parameters(), lr=lr)"
+STILL, LOGITS, PROBS = torch.zeros(28), "student(x[rows])", "student(x[rows]).softmax(-1)"
+ADAM = "Each epoch is one step of Adam at lr on the cross-entropy with all the probabilities, answers[rows] beside x[rows]."
+PARTS = "Each epoch goes through all questions, batch_size at a time; the last batch is what is left."
+OWN = "Does every batch get the answers to its own rows, and the loss the mean over them?"
+TWO = "Each epoch goes through every question once, by a new torch.randperm(len(x))."
 KNOCKOFF = Table(
     "knockoff",
     "as the exercise says",
     (
+        Case("12 questions, 3 epochs, how far the weights are from Adam's", (off_adam, 12, 3, 12), STILL, ADAM, 1e-3),
+        Case("12 questions and lr=0.01, the same", (off_adam, 12, 2, 16, 0.01), STILL, "Is lr used?", 1e-3),
         Case(
-            "12 questions in one batch and 3 epochs, how far each weight is from where Adam takes it,",
-            (off_adam, 12, 3, 12),
-            torch.zeros(28),
-            "Each epoch is one step of Adam at lr on the cross-entropy with all the probabilities, answers[rows] beside x[rows].",
-            1e-3,
-        ),
-        Case("12 questions and lr=0.01, the same", (off_adam, 12, 2, 16, 0.01), torch.zeros(28), "Is lr used?", 1e-3),
-        Case(
-            "40 questions, 2 epochs and batches of 15, the sizes of the batches",
-            (lambda student, batches, *_: ", ".join(str(len(rows)) for rows in batches), 40, 2, 15),
-            "15, 15, 10, 15, 15, 10",
-            "Each epoch goes through all questions, batch_size at a time; the last batch is what is left.",
+            "40 questions in batches of 15, 2 epochs, their sizes", (sizes, 40, 2, 15), "15, 15, 10, 15, 15, 10", PARTS
         ),
         Case(
-            "40 questions, how many were asked",
-            (lambda _, rows, asked, lr: len(asked), 40, 2, 15),
+            "40 questions and 2 epochs, how many were asked",
+            (paid, 40, 2, 15),
             40,
-            "Ask each once.",
+            "Ask each once, and keep the answers.",
         ),
-        Case(
-            "40 questions and 2 epochs, their orders",
-            (orders, 40, 2, 15),
-            "two orders",
-            "Each epoch goes through a torch.randperm(len(x)).",
-        ),
-        Case(
-            "40 questions in batches of 15, how far each weight is from where Adam takes it,",
-            (off_adam, 40, 2, 15),
-            torch.zeros(28),
-            "Does every batch get the answers to its own rows, and the loss the mean over them?",
-            1e-3,
-        ),
+        Case("40 questions and 2 epochs, their orders", (orders, 40, 2, 15), "two orders", TWO),
+        Case("40 questions, 2 epochs, how far the weights are from Adam's", (off_adam, 40, 2, 15), STILL, OWN, 1e-3),
         Case("a student in eval mode, its mode in 2 steps and after", (modes, 12, 2, 12), ("train", "train", "eval")),
     ),
     (
@@ -483,14 +466,16 @@ KNOCKOFF = Table(
         "It learned from labels. You paid for all the probabilities; give the cross-entropy all of them, (B, C).",
         instead(knockoff, "F.cross_entropy(student(x[rows])", "F.mse_loss(student(x[rows]).softmax(-1)"),
         "It learned by squared error. The loss is the cross-entropy with the probabilities.",
-        instead(knockoff, "student(x[rows])", "student(x[rows]).softmax(-1)"),
+        instead(knockoff, LOGITS, PROBS),
         "F.cross_entropy takes logits, and was given probabilities: it has its softmax inside.",
         instead(
             knockoff,
             "cross_entropy(",
             "kl_div(answers[rows].log(), ",
-            ", answers[rows])",
-            ".softmax(-1), reduction='sum')",
+            "answers[rows])",
+            "reduction='sum')",
+            LOGITS,
+            PROBS,
         ),
         "It learned by the reversed KL, weighed by the student's own answers. The vault's answers are the targets.",
         instead(knockoff, "optim.Adam", "optim.SGD"),
@@ -524,35 +509,30 @@ KNOCKOFF = Table(
 def doubtful(seen, logits, n, asked, why=""):
     p = -np.sort(-F.softmax(logits.double(), -1).numpy(), 1)
     gaps = sorted((gap, row) for row, gap in enumerate(p[:, 0] - p[:, 1]) if row not in asked)
-    return Case(seen, (logits, n, torch.tensor(asked).long()), torch.tensor(sorted(row for _, row in gaps[:n])), why)
+    return Case(seen, (logits, n, torch.tensor([*asked]).long()), torch.tensor(sorted(row for _, row in gaps[:n])), why)
 
 
 def normal(seed, n, c):
     return 3 * torch.randn(n, c, generator=torch.Generator().manual_seed(seed))
 
 
+GAPS = "Choose those with the smallest gap between the two largest probabilities, none of them asked before."
+SURE = "A gap can be 1. What was asked needs more than that."
+SIZE = "Is a size or a threshold written into it?"
 MOST_DOUBTFUL = Table(
     "most_doubtful",
     "row numbers",
     (
         doubtful(
-            "60 questions with 5 classes, of which every fourth was asked (your rows in order)",
+            "60 questions, every fourth of them asked (your rows in order)",
             normal(11, 60, 5),
             12,
-            list(range(0, 60, 4)),
-            "Choose those with the smallest gap between the two largest probabilities, none of them asked before.",
+            range(0, 60, 4),
+            GAPS,
         ),
-        doubtful(
-            "20 questions with 3 classes", normal(0, 20, 3), 7, [19, 2], "Is a size or a threshold written into it?"
-        ),
+        doubtful("20 questions with 3 classes", normal(0, 20, 3), 7, [19, 2], SIZE),
         doubtful("10 questions, none of them asked", normal(4, 10, 4), 1, [], "One row is a tensor (1,), too."),
-        doubtful(
-            "4 sure answers, of which the 2 that are left are wanted",
-            200 * torch.eye(4),
-            2,
-            [1, 2],
-            "A gap can be 1. What was asked needs more than that.",
-        ),
+        doubtful("4 sure answers, both wanted that are left", 200 * torch.eye(4), 2, [1, 2], SURE),
     ),
     (
         instead(most_doubtful, "largest=False", "largest=True", "= 2", "= -1"),

@@ -189,70 +189,52 @@ def other(seen, looks, why):
     return same(seen, looks, why, "other noise")
 
 
+def distinct(noise):
+    return len(np.unique(noise.round(9), axis=0))
+
+
+AGAIN = "A thief asks it a hundred times and takes the mean. Make the seed of the question and the secret alone."
+KNOWN = "Who knows one true answer could subtract it from all the others."
+PLACE = "The noise of a question depends on its place in the batch, or on its neighbours there. Make it row by row."
+SECRET = "Then whoever reads this code can compute the noise and subtract it. All of the secret goes in."
+CLASSES = "All classes got the same number, which changes no winner. Draw one for each."
+RAISED = (
+    "No eye sees it, and a thief moves them a hundred times and takes the mean. Round each pixel to sixteenths first."
+)
+LOWERED = "Was the pixel cut off, as .astype(np.int16) does, where it should be rounded? Use np.round before it."
+MINUS = "Rounded, they are -0.0, whose bytes differ from those of 0.0. Make whole numbers of them: .astype(np.int16)."
+COARSE = "That many have noise of their own. Round to sixteenths, no coarser, and use all 64 pixels in their order."
+SEEDS = (
+    "Too little of the digest went into the seed. Two bytes are 65,536 seeds, which a thief can also try: take all 32."
+)
+SPREAD = "sd is the standard deviation of each number, no variance, and each is drawn by itself."
 KEYED_NOISE = Table(
     "keyed_noise",
     "so that it cannot be averaged out",
     (
-        same(
-            "a question asked again",
-            lambda ask: (ask(X), ask(X)),
-            "A thief asks it a hundred times and takes the mean. Make the seed of the question and the secret alone.",
-        ),
-        other(
-            "two different questions",
-            lambda ask: ask(X[:2]),
-            "Who knows one true answer could subtract it from all the others.",
-        ),
-        same(
-            "the same questions in another order",
-            lambda ask: (ask(X)[::-1], ask(X[::-1])),
-            "The noise of a question depends on its place in the batch, or on its neighbours there. Make it row by row.",
-        ),
-        other(
-            "another secret",
-            lambda ask: (ask(X), ask(X, b"of the vaulu")),
-            "Then whoever reads this code can compute the noise and subtract it. All of the secret goes in.",
-        ),
-        other(
-            "two of the ten classes",
-            lambda ask: ask(X).T[[3, 8]],
-            "All classes got the same number, which changes no winner. Draw one for each.",
-        ),
-        same(
-            "pixels raised by less than half a sixteenth",
-            lambda ask: (ask(INSIDE), ask(INSIDE + NEAR)),
-            "No eye sees it, and a thief moves them a hundred times and takes the mean. Round each pixel to sixteenths first.",
-        ),
-        same(
-            "pixels lowered by less than half a sixteenth",
-            lambda ask: (ask(INSIDE), ask(INSIDE - NEAR)),
-            "Was the pixel cut off, as .astype(np.int16) does, where it should be rounded? Use np.round before it.",
-        ),
-        same(
-            "pixels a little below 0",
-            lambda ask: (ask(X), ask(X - 0.01)),
-            "Rounded, they are -0.0, whose bytes differ from those of 0.0. Make whole numbers of them: .astype(np.int16).",
-        ),
+        same("a question asked again", lambda ask: (ask(X), ask(X)), AGAIN),
+        other("two different questions", lambda ask: ask(X[:2]), KNOWN),
+        same("the same questions in another order", lambda ask: (ask(X)[::-1], ask(X[::-1])), PLACE),
+        other("another secret", lambda ask: (ask(X), ask(X, b"of the vaulu")), SECRET),
+        other("two of the ten classes", lambda ask: ask(X).T[[3, 8]], CLASSES),
+        same("pixels raised by less than half a sixteenth", lambda ask: (ask(INSIDE), ask(INSIDE + NEAR)), RAISED),
+        same("pixels lowered by less than half a sixteenth", lambda ask: (ask(INSIDE), ask(INSIDE - NEAR)), LOWERED),
+        same("pixels a little below 0", lambda ask: (ask(X), ask(X - 0.01)), MINUS),
         Case(
             "a question and 65 that differ from it by a sixteenth in one pixel, or by two pixels exchanged",
-            (lambda ask: len(np.unique(ask(PIXELS).round(9), axis=0)),),
+            (lambda ask: distinct(ask(PIXELS)),),
             66,
-            "That many have noise of their own. Round to sixteenths, no coarser, and use all 64 pixels in their order.",
+            COARSE,
         ),
         Case(
-            "1,500 different questions",
-            (lambda ask: len(np.unique(ask(MANY).round(9), axis=0)),),
+            "1,500 different questions, how many have noise of their own",
+            (lambda ask: distinct(ask(MANY)),),
             1500,
-            "That many have noise of their own: too little of the digest went into the seed. Two bytes are 65,536 seeds, which a "
-            "thief can also try. Take all 32.",
+            SEEDS,
         ),
         Case("3 classes", (lambda ask: ask(X, classes=3).shape,), (40, 3)),
         Case(
-            "sd=0.5, the standard deviation of much noise",
-            (lambda ask: ask(MANY, sd=0.5).std(),),
-            0.5,
-            "sd is the standard deviation of each number, no variance, and each is drawn by itself.",
-            0.017,
+            "sd=0.5, the standard deviation of much noise", (lambda ask: ask(MANY, sd=0.5).std(),), 0.5, SPREAD, 0.017
         ),
         Case(
             "sd=0.5, the share of the noise between -0.5 and 0.5",

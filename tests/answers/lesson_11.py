@@ -44,11 +44,6 @@ def by_closure(oracle, budget, fits=lambda x, left: len(x) <= left, cut=lambda x
     return ask
 
 
-def asks_at_once(oracle, budget):
-    oracle(np.zeros((1, 3)))
-    return Asker(oracle, budget)
-
-
 # ---- 11.2 ----
 
 
@@ -64,10 +59,6 @@ def agreement_by_scipy(copy_answers, vault_answers, base, shares=by_base):
     shares = shares(copy_answers.topk(1).indices[:, 0] == vault_answers.topk(1).indices[:, 0], base)
     found = stats.ttest_1samp(shares.numpy(), 0).confidence_interval(0.95)
     return shares.mean(), torch.tensor(found.low), torch.tensor(found.high)
-
-
-def in_the_order_given(same, base):
-    return same.double().reshape(len(base.unique()), -1).mean(1)
 
 
 # ---- 11.3 ----
@@ -177,19 +168,16 @@ ANSWERS = {
     "11.1": Answers(
         right=[Asker, by_closure],
         wrong={
-            "asks when it is made": (asks_at_once, "only ask(x) asks"),
             "one count for all": (SharedCount, "Each asker counts for itself"),
             "what fits": (
                 lambda *given: by_closure(*given, lambda x, left: left, lambda x, left: x[:left]),
                 "refused whole",
             ),
-            "no count": (lambda oracle, budget: lambda x: oracle(x), "Set ask.spent = 0"),
         },
     ),
     "11.2": Answers(
         right=[agreement_by_bincount, agreement_by_scipy],
         wrong={
-            "side by side": (lambda *given: agreement_by_scipy(*given, in_the_order_given), "whatever order"),
             "by question": (
                 lambda *given: agreement_by_scipy(*given, lambda same, base: same.double()),
                 "as independent",
@@ -203,7 +191,6 @@ ANSWERS = {
             "float32": (lambda x, p: solve_to_class_0(x, p).float(), "your weights are float32"),
             "in place": (lambda x, p: solve_plain(x, p.log_().exp()), "changed what it was given"),
             "not the smallest": (first_unknowns_zero, "the smallest is asked"),
-            "base 2": (lambda x, p: solve_plain(x, p.log2().exp()), "R is log p"),
         },
     ),
     "11.4": Answers(
@@ -211,10 +198,6 @@ ANSWERS = {
         wrong={
             "one table": (lambda probs: trusted_by_masks(probs)[0], "expected is a tuple"),
             "small ones left out": (lambda probs: trusted_by_masks(probs, 0.0005), "were they cut off"),
-            "the last class for the winner": (
-                lambda probs: (probs.log() - probs[:, -1:].log(), probs),
-                "A log ratio is log p_c - log p_winner",
-            ),
         },
     ),
     "11.5": Answers(
@@ -226,7 +209,6 @@ ANSWERS = {
             ),
             "sums": (copying(reduction="sum"), "the mean over them"),
             "answers of other rows": (copying(mix=True), "answers[rows] beside x[rows]"),
-            "another student": (lambda *given: torch.nn.Linear(6, 4), "give back the student"),
         },
     ),
     "11.6": Answers(
@@ -237,10 +219,6 @@ ANSWERS = {
                 "places among the rows",
             ),
             "at another temperature": (lambda z, n, asked: doubtful_by_sort(z / 2, n, asked), "written into it"),
-            "a mask": (
-                lambda z, n, asked: torch.isin(torch.arange(len(z)), doubtful_by_sort(z, n, asked)),
-                "shape (60,)",
-            ),
         },
     ),
 }
