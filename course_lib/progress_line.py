@@ -5,6 +5,8 @@ import sys
 import threading
 import time
 
+__all__ = ["Progress", "each"]
+
 PATIENCE = 3.0  # seconds that a learner waits without a word
 _running = threading.local()  # .jobs: those of this thread, the outermost first
 

@@ -11,7 +11,7 @@ import torch
 
 from course_lib.files import whole
 
-__all__ = ["read", "surroundings", "words", "write"]
+__all__ = ["every", "read", "surroundings", "words", "write"]
 
 
 def surroundings(device=None):
