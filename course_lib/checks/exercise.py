@@ -19,6 +19,7 @@ from course_lib.checks import trial
 from course_lib.files import quoted
 
 SECONDS_PER_CHECK = 10  # an answer that takes longer is interrupted
+SECONDS_OF_A_SOLUTION = 300  # which is right, and may run on a machine that is busy
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def is_strict():
 
 def check(exercise, answer):
     """Judge the answer, show the result in one line, and return what the lesson goes on with."""
-    state, sentence = judge(exercise, answer)
+    state, sentence = judge(exercise, answer, SECONDS_OF_A_SOLUTION if _strict else SECONDS_PER_CHECK)
     if not _strict:
         sentence += record(exercise.number, state)
     _say(state, f"Exercise {exercise.number}", sentence)

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from course_lib.checks import trial, values
 from course_lib.checks.exercise import NotYet, expect
+from course_lib.files import quoted
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def instead(right, *pairs):
     source = textwrap.dedent(inspect.getsource(right))
     for there, here in zip(pairs[::2], pairs[1::2], strict=True):
         if there not in source:
-            raise ValueError(f"{right.__name__} has no {there!r} that could be replaced")
+            raise ValueError(f"{right.__name__} has no {quoted(there)} that could be replaced")
         source = source.replace(there, here)
     names = dict(right.__globals__)
     exec(source, names)
