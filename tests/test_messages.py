@@ -163,7 +163,7 @@ def test_the_number_of_keys_is_quoted_in_a_line(monkeypatch, tmp_path):
 
 # What `{...!r}` may quote as it is: names that were checked before, and paths.
 BOUNDED = {"self.class_name", "service.class_name", "options.class_name", "state['class']", "kept.name", "copy.name"}
-BOUNDED |= {"error.name", "near[0]", "str(path)"}
+BOUNDED |= {"error.name", "near[0]", "str(path)", "str(folder)"}
 
 
 def test_no_other_message_quotes_all_of_what_came():
