@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.checks import trial
-from course_lib.files import quoted
+from course_lib.files import quoted, whole
 
 SECONDS_PER_CHECK = 10  # an answer that takes longer is interrupted
 SECONDS_OF_A_SOLUTION = 300  # which is right, and may run on a machine that is busy
@@ -227,10 +227,8 @@ def _write(number, **facts):
         _this_session[number] = facts
         return ""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{number}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(temporary, folder / f"{number}.json")
+        with whole(folder / f"{number}.json", "w") as file:
+            json.dump(facts, file)
     except OSError as error:
         return f" (This could not be remembered in {folder}: {error.strerror}.)"
     return ""
