@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from course_lib.command import workspace
 from tests.browser import in_a_browser, picture
-from tests.test_browser import ROOT, Evening, cell_with, evening
+from tests.test_browser import ROOT, RUN_ALL, Evening, cell_with, evening
 
 __all__ = ["evening"]  # the fixture
 pytestmark = in_a_browser
@@ -46,8 +46,7 @@ def test_a_workspace_of_0_1_0_loses_nothing_and_an_old_name_says_the_new_one(eve
     assert f"{UNTOUCHED} has a new version. You had changed nothing in yours, so it is the new one." in said
 
     cell = cell_with(notebook, "exhibits")
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
+    page.evaluate(RUN_ALL)  # once the kernel is there
     told = cell.locator(".jp-OutputArea")
     expect(told).to_contain_text("exhibits")  # it works
     expect(told).to_contain_text("import it from course_lib.checks.museum")
